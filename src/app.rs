@@ -1,0 +1,238 @@
+//! The only wiring: everything is built from a checked [`Config`], or nothing; then it runs until told
+//! to stop.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::balance::{AffinityTable, Member, Pool, Settings};
+use crate::config::{self, Config};
+use crate::health::EjectionRule;
+use crate::net::socket;
+use crate::ops::admin::{self, Admin};
+use crate::ops::probe::Checks;
+use crate::proxy::listener;
+use crate::proxy::service::Service;
+use crate::proxy::sessions::Sessions;
+use crate::session::Order;
+use crate::telemetry::metrics::Metrics;
+
+/// A balancer whose sockets are bound and which has not begun to serve.
+pub struct App {
+    config: Config,
+    listeners: Vec<(TcpListener, Arc<Service>)>,
+    admin: Option<(TcpListener, SocketAddr)>,
+    checks: Vec<Checks>,
+    metrics: Arc<Metrics>,
+    sessions: Arc<Sessions>,
+}
+
+/// What an operator orders a running balancer to do.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    /// No new sessions; transfers finish, idle sessions end.
+    pub drain: CancellationToken,
+    /// Whatever is left ends now.
+    pub kill: CancellationToken,
+}
+
+impl App {
+    /// Binds everything, or fails and leaves nothing bound. Within a runtime.
+    pub fn build(config: Config) -> anyhow::Result<Self> {
+        let now = Instant::now();
+        let metrics = Arc::new(Metrics::new());
+        let sessions = Arc::new(Sessions::default());
+        let pools: Vec<_> = config
+            .pools
+            .iter()
+            .map(|pool| Arc::new(build_pool(pool)))
+            .collect();
+        let mut listeners = Vec::new();
+        for listener in &config.listeners {
+            let bound = socket::control_listener(listener.address, BACKLOG).with_context(|| {
+                format!("cannot listen on {}: is the address this host's, the port free, and may ftplb bind it?", listener.address)
+            })?;
+            let pool = pools
+                .get(listener.pool)
+                .context("a listener without a pool")?;
+            let (pool, sessions) = (Arc::clone(pool), Arc::clone(&sessions));
+            let service =
+                Service::new(&config, listener, pool, sessions, Arc::clone(&metrics), now);
+            listeners.push((bound, Arc::new(service)));
+        }
+        let admin = config
+            .admin
+            .map(|address| {
+                let listener = socket::control_listener(address, BACKLOG).with_context(|| {
+                    format!("cannot listen on {address} for metrics and health")
+                })?;
+                let address = listener.local_addr()?;
+                anyhow::Ok((listener, address))
+            })
+            .transpose()?;
+        let checks = build_checks(&config, &pools, &metrics, now);
+        Ok(Self {
+            config,
+            listeners,
+            admin,
+            checks,
+            metrics,
+            sessions,
+        })
+    }
+
+    /// The addresses that clients can connect to.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners
+            .iter()
+            .filter_map(|(listener, _)| listener.local_addr().ok())
+            .collect()
+    }
+
+    /// Serves until `stop` says so and every session has ended.
+    pub async fn run(self, stop: Stop) {
+        let (tasks, aside) = (TaskTracker::new(), TaskTracker::new());
+        let aside_stop = CancellationToken::new();
+        let services: Vec<_> = self.listeners.iter().map(|(_, s)| Arc::clone(s)).collect();
+        let metrics = Arc::clone(&self.metrics);
+        let admin = Arc::new(Admin {
+            metrics,
+            services,
+            draining: AtomicBool::new(false),
+        });
+        if let Some((listener, address)) = self.admin {
+            tracing::info!(%address, "serving /metrics, /healthz and /readyz");
+            aside.spawn(admin::serve(
+                listener,
+                Arc::clone(&admin),
+                aside_stop.clone(),
+            ));
+        }
+        for checks in self.checks {
+            aside.spawn(checks.run(aside_stop.clone()));
+        }
+        for (listener, service) in self.listeners {
+            tracing::info!(listener = %service.name, pool = %service.pool.name(), "accepting clients");
+            aside.spawn(listener::serve(
+                listener,
+                service,
+                tasks.clone(),
+                stop.drain.clone(),
+            ));
+        }
+        stop.drain.cancelled().await;
+        admin.draining.store(true, Ordering::Release);
+        drain(
+            &tasks,
+            &self.sessions,
+            self.config.timeouts.drain,
+            &stop.kill,
+        )
+        .await;
+        aside_stop.cancel();
+        aside.close();
+        // An HTTP client that does not hang up must not keep the process.
+        if tokio::time::timeout(ASIDE, aside.wait()).await.is_err() {
+            tracing::debug!("the admin address still had a connection");
+        }
+        tracing::info!("stopped");
+    }
+}
+
+/// O8: transfers finish within the grace period, idle sessions get 421, then everything ends.
+async fn drain(
+    tasks: &TaskTracker,
+    sessions: &Sessions,
+    grace: Duration,
+    kill: &CancellationToken,
+) {
+    tasks.close();
+    tracing::info!(
+        sessions = sessions.len(), grace = %humantime::format_duration(grace),
+        "stopping: no new sessions, transfers may finish"
+    );
+    sessions.order_all(Order::Drain);
+    tokio::select! {
+        () = tasks.wait() => return,
+        () = tokio::time::sleep(grace) => {}
+        () = kill.cancelled() => {}
+    }
+    tracing::warn!(
+        sessions = sessions.len(),
+        "ending the sessions that are left"
+    );
+    sessions.order_all(Order::Kill);
+    if tokio::time::timeout(LAST_WORDS, tasks.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!("some clients did not close their connection");
+    }
+}
+
+fn build_pool(pool: &config::Pool) -> Pool {
+    let members = pool.backends.iter().map(|backend| Member {
+        address: backend.address,
+        name: backend.name.as_str().into(),
+        weight: backend.weight,
+    });
+    let affinity = pool
+        .affinity
+        .as_ref()
+        .map(|a| AffinityTable::new(a.timeout, a.prefix_v4, a.prefix_v6, a.entries));
+    let settings = Settings {
+        algorithm: pool.algorithm,
+        affinity,
+        thresholds: pool
+            .health
+            .as_ref()
+            .map(|health| health.thresholds)
+            .unwrap_or_default(),
+        ejection: pool.ejection.as_ref().map(|e| EjectionRule {
+            failures: e.failures,
+            time: e.time,
+        }),
+    };
+    Pool::new(pool.name.as_str(), members.collect(), settings)
+}
+
+fn build_checks(
+    config: &Config,
+    pools: &[Arc<Pool>],
+    metrics: &Metrics,
+    now: Instant,
+) -> Vec<Checks> {
+    let mut checks = Vec::new();
+    for (of_pool, pool) in config.pools.iter().zip(pools) {
+        let Some(check) = &of_pool.health else {
+            continue;
+        };
+        for (index, target) in pool.snapshot(now).targets().iter().enumerate() {
+            checks.push(Checks {
+                pool: Arc::clone(pool),
+                index,
+                address: target.address,
+                name: Arc::clone(&target.name),
+                source: of_pool.source,
+                check: check.clone(),
+                metrics: metrics.backend(pool.name(), &target.name),
+            });
+        }
+    }
+    checks
+}
+
+/// Connections that wait to be accepted: a burst of a second's new sessions.
+const BACKLOG: i32 = 1024;
+
+/// For clients to read their 421 and close, after the grace period.
+const LAST_WORDS: Duration = Duration::from_secs(6);
+
+/// For the admin address to finish its answers.
+const ASIDE: Duration = Duration::from_secs(1);

@@ -1,0 +1,231 @@
+//! The command line: which command, from which configuration.
+
+#[cfg(feature = "demo")]
+mod demo;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{App, Stop};
+use crate::config::args::Args;
+use crate::config::check::{self, Checked, Surroundings};
+use crate::config::problem::Problem;
+use crate::config::{Config, show};
+use crate::net::host;
+use crate::telemetry::log;
+
+/// One FTP address in front of a pool of FTP servers.
+#[derive(Debug, Parser)]
+#[command(name = "ftplb", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Balance: accept clients and give each session to a backend.
+    Run(Source),
+    /// Say everything that is wrong with a configuration. Exits with 78 if anything is.
+    Check(Source),
+    /// Print the whole effective configuration with its defaults.
+    ShowConfig(Source),
+    /// Try it: three small FTP servers and the balancer in front of them, on this machine.
+    #[cfg(feature = "demo")]
+    Demo(demo::Options),
+}
+
+/// Where the configuration comes from: a file, or a few flags or environment variables.
+#[derive(clap::Args, Debug)]
+struct Source {
+    /// The configuration file.
+    #[arg(short, long, env = "FTPLB_CONFIG", value_name = "FILE")]
+    #[arg(conflicts_with_all = ["listen", "backend", "algorithm", "passive_ports", "advertise", "admin"])]
+    config: Option<PathBuf>,
+    /// Where clients connect: IP:PORT. May be given more than once.
+    #[arg(long, env = "FTPLB_LISTEN", value_name = "IP:PORT")]
+    listen: Vec<String>,
+    /// A backend: IP:PORT[,weight=N][,name=NAME]. May be given more than once.
+    #[arg(long, env = "FTPLB_BACKENDS", value_name = "IP:PORT")]
+    backend: Vec<String>,
+    /// How a backend is picked: rr, wrr, lc, wlc, mh.
+    #[arg(long, env = "FTPLB_ALGORITHM", value_name = "NAME")]
+    algorithm: Option<String>,
+    /// The ports of passive data connections.
+    #[arg(long, env = "FTPLB_PASSIVE_PORTS", value_name = "FIRST-LAST")]
+    passive_ports: Option<String>,
+    /// The IPv4 address that clients reach this host by, when it is behind NAT.
+    #[arg(long, env = "FTPLB_ADVERTISE", value_name = "IP")]
+    advertise: Option<String>,
+    /// Where /metrics, /healthz and /readyz are served.
+    #[arg(long, env = "FTPLB_ADMIN", value_name = "IP:PORT")]
+    admin: Option<String>,
+    /// The form of log lines: text or json.
+    #[arg(long, env = "FTPLB_LOG_FORMAT", value_name = "FORM")]
+    log_format: Option<String>,
+    /// What is logged: info, debug, ftplb=debug ...
+    #[arg(long, env = "FTPLB_LOG_FILTER", value_name = "FILTER")]
+    log_filter: Option<String>,
+    /// A file for the log, in place of standard error.
+    #[arg(long, env = "FTPLB_LOG_FILE", value_name = "FILE")]
+    log_file: Option<String>,
+}
+
+/// What the process exits with, after `sysexits.h`.
+mod exit {
+    /// Wrong command line.
+    pub(super) const USAGE: u8 = 64;
+    /// The system refused something: an address, a port, a file.
+    pub(super) const OSERR: u8 = 71;
+    /// The configuration has mistakes.
+    pub(super) const CONFIG: u8 = 78;
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { exit::USAGE } else { 0 };
+            // A closed pipe behind `--help` is nobody's error.
+            let _printed = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match cli.command {
+        Command::Run(source) => source.with_config(run),
+        Command::Check(source) => source.with_config(|_| {
+            print("the configuration is good\n");
+            ExitCode::SUCCESS
+        }),
+        Command::ShowConfig(source) => source.with_config(|config| {
+            print(&show::show(&config));
+            ExitCode::SUCCESS
+        }),
+        #[cfg(feature = "demo")]
+        Command::Demo(options) => demo::run(options),
+    }
+}
+
+impl Source {
+    /// Goes on with the checked configuration, or reports everything that is wrong with it.
+    fn with_config(self, go_on: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+        let surroundings = surroundings();
+        let checked = match &self.config {
+            Some(path) => match std::fs::read_to_string(path) {
+                Ok(text) => check::check(&text, &path.display().to_string(), &surroundings),
+                Err(error) => {
+                    complain(&format!("{}: cannot be read: {error}", path.display()));
+                    return ExitCode::from(exit::CONFIG);
+                }
+            },
+            None => self.into_args().check(&surroundings),
+        };
+        match checked {
+            Ok(Checked { config, warnings }) => {
+                report(&warnings);
+                go_on(config)
+            }
+            Err(problems) => {
+                report(&problems);
+                ExitCode::from(exit::CONFIG)
+            }
+        }
+    }
+
+    fn into_args(self) -> Args {
+        Args {
+            listen: self.listen,
+            backend: self.backend,
+            algorithm: self.algorithm,
+            passive_ports: self.passive_ports,
+            advertise: self.advertise,
+            admin: self.admin,
+            log_format: self.log_format,
+            log_filter: self.log_filter,
+            log_file: self.log_file,
+        }
+    }
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        ephemeral_ports: host::ephemeral_ports(),
+        reserved_ports: host::reserved_ports(),
+        descriptors: host::raise_descriptor_limit(),
+    }
+}
+
+fn run(config: Config) -> ExitCode {
+    if let Err(error) = log::start(&config.log) {
+        complain(&format!("{:#}", anyhow::Error::new(error)));
+        return ExitCode::from(exit::CONFIG);
+    }
+    serve(config, |_| {})
+}
+
+/// Builds and runs the balancer until SIGTERM or SIGINT. `ready` is called once clients can connect.
+fn serve(config: Config, ready: impl FnOnce(&App)) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start threads");
+            return ExitCode::from(exit::OSERR);
+        }
+    };
+    let result = runtime.block_on(async {
+        let app = App::build(config)?;
+        let stop = Stop::default();
+        tokio::spawn(obey_signals(stop.clone())?);
+        ready(&app);
+        app.run(stop).await;
+        anyhow::Ok(())
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::from(exit::OSERR)
+        }
+    }
+}
+
+/// SIGTERM and SIGINT drain; a second one ends what is left.
+fn obey_signals(stop: Stop) -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        for token in [stop.drain, stop.kill] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            token.cancel();
+        }
+    })
+}
+
+fn report(problems: &[Problem]) {
+    for problem in problems {
+        complain(&problem.to_string());
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "there is no log before there is a configuration"
+)]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}
+
+#[expect(clippy::print_stdout, reason = "it is what the command was asked for")]
+fn print(text: &str) {
+    print!("{text}");
+}

@@ -1,0 +1,289 @@
+//! The configuration as written: values, each with the spot where it stands.
+//!
+//! A `Document` comes from TOML text, or from flags. What its keys mean is none of its business: the
+//! sections of [`super::check`] say that. Serde is not used here, because it stops at the first
+//! mistake, and every mistake is to be reported at once (design decision 14).
+
+use std::fmt;
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+use super::key::{Key, Step};
+use super::problem::{Mistake, Place};
+
+/// A whole configuration as written.
+pub(super) struct Document {
+    source: Source,
+    root: Node,
+    syntax_errors: Vec<(Spot, Mistake)>,
+}
+
+/// Where a document comes from.
+enum Source {
+    File { path: String, text: String },
+    Flags,
+}
+
+/// A value and where it stands.
+pub(super) struct Node {
+    pub(super) spot: Spot,
+    pub(super) value: Value,
+}
+
+/// A value as written.
+pub(super) enum Value {
+    Boolean(bool),
+    Integer(i128),
+    List(Vec<Node>),
+    /// A type that no key takes. Its name.
+    Other(&'static str),
+    Table(Vec<Entry>),
+    Text(String),
+}
+
+/// A key of a table, and its value.
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) spot: Spot,
+    pub(super) node: Node,
+}
+
+/// Where something stands, in the order in which problems are reported.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Spot {
+    /// In a flag, by its name.
+    Flag(&'static str),
+    /// In a file, counted in bytes.
+    Offset(usize),
+    /// Written nowhere: around the flags.
+    Nowhere,
+}
+
+impl Document {
+    /// Reads as much of `text` as can be read. Where TOML's syntax is broken, the value is a guess.
+    pub(super) fn from_toml(text: &str, path: &str) -> Self {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let source = Source::File {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        };
+        let root = Node {
+            spot: Spot::Offset(0),
+            value: table_value(table.get_ref()),
+        };
+        let syntax_errors = errors
+            .iter()
+            .map(|error| {
+                let spot = Spot::Offset(error.span().map_or(0, |span| span.start));
+                (spot, syntax_mistake(error.message()))
+            })
+            .collect();
+        Self {
+            source,
+            root,
+            syntax_errors,
+        }
+    }
+
+    /// What flags say.
+    pub(super) fn from_flags(entries: Vec<Entry>) -> Self {
+        let root = Node {
+            spot: Spot::Nowhere,
+            value: Value::Table(entries),
+        };
+        Self {
+            source: Source::Flags,
+            root,
+            syntax_errors: Vec::new(),
+        }
+    }
+
+    pub(super) fn root(&self) -> &Node {
+        &self.root
+    }
+
+    /// Where the text is not TOML.
+    pub(super) fn syntax_errors(&self) -> &[(Spot, Mistake)] {
+        &self.syntax_errors
+    }
+
+    /// Whether the text is TOML from beginning to end. If not, what seems to be absent may be there.
+    pub(super) fn is_whole(&self) -> bool {
+        self.syntax_errors.is_empty()
+    }
+
+    /// Where the value of `key` stands; if it stands nowhere, then the innermost value around it.
+    pub(super) fn spot(&self, key: &Key) -> Spot {
+        let mut node = &self.root;
+        for step in key.steps() {
+            let inner = match (step, &node.value) {
+                (Step::Field(name), Value::Table(entries)) => find(entries, name),
+                (Step::Index(index), Value::List(nodes)) => nodes.get(*index),
+                _ => None,
+            };
+            let Some(inner) = inner else { break };
+            node = inner;
+        }
+        node.spot
+    }
+
+    /// What to tell people of `spot`.
+    pub(super) fn place(&self, spot: Spot, key: &Key) -> Place {
+        match (&self.source, spot) {
+            (_, Spot::Flag(name)) => Place::Flag { name },
+            (Source::File { path, text }, Spot::Offset(offset)) => {
+                let (line, column) = position(text, offset);
+                Place::File {
+                    path: path.clone(),
+                    line,
+                    column,
+                    key: key.clone(),
+                }
+            }
+            (Source::File { .. } | Source::Flags, _) => Place::Default { key: key.clone() },
+        }
+    }
+
+    /// Whether `spot` is on a line whose syntax is broken: what stands there is a guess.
+    pub(super) fn is_guess(&self, spot: Spot) -> bool {
+        let line = |spot| match (&self.source, spot) {
+            (Source::File { text, .. }, Spot::Offset(offset)) => Some(position(text, offset).0),
+            _ => None,
+        };
+        self.syntax_errors
+            .iter()
+            .any(|(broken, _)| line(*broken) == line(spot))
+    }
+}
+
+impl Node {
+    pub(super) fn text(spot: Spot, text: &str) -> Self {
+        Self {
+            spot,
+            value: Value::Text(text.to_owned()),
+        }
+    }
+}
+
+impl Entry {
+    pub(super) fn new(name: &str, node: Node) -> Self {
+        Self {
+            name: name.to_owned(),
+            spot: node.spot,
+            node,
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    /// As in a message about it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Boolean(value) => write!(f, "{value}"),
+            Self::Integer(value) => write!(f, "{value}"),
+            Self::List(_) => f.write_str("a list"),
+            Self::Other(kind) => write!(f, "a {kind}"),
+            Self::Table(_) => f.write_str("a table"),
+            Self::Text(text) => write!(f, "{text:?}"),
+        }
+    }
+}
+
+/// The value of `name` in a table.
+pub(super) fn find<'d>(entries: &'d [Entry], name: &str) -> Option<&'d Node> {
+    entries
+        .iter()
+        .find(|entry| entry.name == name)
+        .map(|entry| &entry.node)
+}
+
+fn table_value(table: &DeTable<'_>) -> Value {
+    let entry = |(key, value): (&toml::Spanned<_>, &toml::Spanned<DeValue<'_>>)| Entry {
+        name: String::from(AsRef::<str>::as_ref(key.get_ref())),
+        spot: start(&key.span()),
+        node: node(value),
+    };
+    Value::Table(table.iter().map(entry).collect())
+}
+
+fn node(spanned: &toml::Spanned<DeValue<'_>>) -> Node {
+    let value = match spanned.get_ref() {
+        DeValue::Array(values) => Value::List(values.iter().map(node).collect()),
+        DeValue::Boolean(value) => Value::Boolean(*value),
+        // Too large for 128 bits is too large for every key.
+        DeValue::Integer(digits) => Value::Integer(
+            i128::from_str_radix(digits.as_str(), digits.radix()).unwrap_or(i128::MAX),
+        ),
+        DeValue::String(text) => Value::Text(text.clone().into_owned()),
+        DeValue::Table(table) => table_value(table),
+        other @ (DeValue::Datetime(_) | DeValue::Float(_)) => Value::Other(other.type_str()),
+    };
+    Node {
+        spot: start(&spanned.span()),
+        value,
+    }
+}
+
+fn start(span: &Range<usize>) -> Spot {
+    Spot::Offset(span.start)
+}
+
+/// Line and column, both from 1, the column in characters.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    (line, column)
+}
+
+/// A message of the parser of TOML, with a hint that helps.
+fn syntax_mistake(message: &str) -> Mistake {
+    let (message, expected) = message.split_once(", expected ").unwrap_or((message, ""));
+    let hint = match expected {
+        // The parser takes files, 5s or an address for a broken keyword or number.
+        _ if message.starts_with("invalid ") && !message.ends_with("string") => {
+            "text, addresses and durations stand in quotes".to_owned()
+        }
+        "" | "nothing" => "the file is TOML: see https://toml.io".to_owned(),
+        expected => format!("expected {expected}"),
+    };
+    Mistake::new(format!("syntax error: {message}"), hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spot_is_that_of_the_innermost_value_that_is_written() {
+        let text = "# ü\n[[pool]]\n  name = 'é' # c\n[[pool.backend]]\n";
+        let document = Document::from_toml(text, "x.toml");
+        let pool = Key::of("pool").index(0);
+        for (key, line, column) in [
+            (pool.field("name"), 3, 10),
+            (pool.field("algorithm"), 2, 1),
+            (pool.field("backend").index(0).field("address"), 4, 1),
+            (Key::of("limits").field("sessions"), 1, 1),
+        ] {
+            let place = document.place(document.spot(&key), &key);
+            let path = "x.toml".to_owned();
+            assert_eq!(
+                place,
+                Place::File {
+                    path,
+                    line,
+                    column,
+                    key
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn a_position_past_the_end_is_the_end() {
+        assert_eq!(position("a\nbc", 4), (2, 3));
+        assert_eq!(position("a\nbc", 99), (2, 3));
+        assert_eq!(position("", 0), (1, 1));
+    }
+}

@@ -1,0 +1,31 @@
+//! ftplb: a userspace, FTP-aware load balancer.
+//!
+//! One address in front of a pool of FTP servers: each session is given to one backend, its control
+//! connection is relayed, and every data connection of it, passive or active, goes to that same backend.
+//!
+//! The house has floors; a file uses its own floor and those below, and a test keeps it so:
+//!
+//! ```text
+//! 6  main              exit codes
+//! 5  cli               commands, flags
+//! 4  app               the only wiring
+//! 3  proxy, ops        sessions' drivers; checks, admin address
+//! 2  session           the FTP session, without input or output
+//!    config, net, telemetry
+//! 1  ftp, balance, health, limits, ending     pure
+//! ```
+//! ARCHITECTURE.md tells the rest.
+
+pub mod app;
+pub mod balance;
+pub mod cli;
+pub mod config;
+pub mod ending;
+pub mod ftp;
+pub mod health;
+pub mod limits;
+pub mod net;
+pub mod ops;
+pub mod proxy;
+pub mod session;
+pub mod telemetry;

@@ -1,0 +1,107 @@
+//! Every bound of a session, with its unit, its default and the reason for the default.
+//!
+//! Pure values: who enforces which is said beside each. protocol.md §12 (O1–O8) and design.md "Limits".
+
+use std::time::Duration;
+
+/// The bounds on buffers, queues and counts.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Sessions in all, held by the listeners. More get `421`. One session costs three descriptors while
+    /// idle and seven in a transfer, so 2,000 fit the 20,000 descriptors that hosts commonly allow (O1).
+    pub sessions: usize,
+    /// Sessions of one client address. A NAT gateway or a parallel mirror opens dozens (O1).
+    pub sessions_per_client: usize,
+    /// Bytes of one command line with its line end. vsftpd and FileZilla Server take 4096 (F7).
+    pub command_line_bytes: usize,
+    /// Bytes of one reply line with its line end. Python's `ftplib` reads 8192 (R9).
+    pub reply_line_bytes: usize,
+    /// Lines of one reply: a `STAT` of a huge directory is the longest that is seen (R9).
+    pub reply_lines: usize,
+    /// Bytes of one reply (R9).
+    pub reply_bytes: usize,
+    /// Commands sent and not yet answered, with those that wait behind a PASV. Then the client is not
+    /// read until replies come (O5).
+    pub pending_commands: usize,
+    /// Bytes waiting to be written in one direction of a control connection. Then the other side is
+    /// not read until they are gone (O5).
+    pub queued_bytes: usize,
+    /// Passive ports promised at a time to one client address, over all its sessions (P19).
+    pub leases_per_client: usize,
+    /// Commands that are refused before login. Then `421`: it is no FTP client (O2).
+    pub errors_before_login: u32,
+    /// Backends tried for one session before the client is told `421`.
+    pub tries: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 2_000,
+            sessions_per_client: 200,
+            command_line_bytes: 4_096,
+            reply_line_bytes: 8_192,
+            reply_lines: 10_000,
+            reply_bytes: 1 << 20,
+            pending_commands: 64,
+            queued_bytes: 64 << 10,
+            leases_per_client: 20,
+            errors_before_login: 10,
+            tries: 3,
+        }
+    }
+}
+
+/// The deadlines of the waits. Each wait of a session has exactly one of these names.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// Connecting a backend's control port. Then the next backend is tried.
+    pub connect: Duration,
+    /// From the connection to the last line of the backend's greeting. Then the next backend is tried.
+    pub greeting: Duration,
+    /// From the greeting to the first `USER` (O2).
+    pub user: Duration,
+    /// From the greeting to a successful login. ProFTPD's value (O2).
+    pub login: Duration,
+    /// From the first byte of a command line to its end, against slow senders (O2).
+    pub line: Duration,
+    /// Logged in and silent, with no data connection alive. RFC 1123 §4.1.3.2 wants at least five
+    /// minutes (O3).
+    pub idle: Duration,
+    /// From a command to its reply, with no data connection alive. A backend that is frozen would
+    /// otherwise keep its clients for the idle time.
+    pub reply: Duration,
+    /// From 227/229 to the client's data connection. At least 30 s, RFC 6384 §12 (P14).
+    pub data_open: Duration,
+    /// Connecting the second leg of a data connection, either way (A9).
+    pub data_dial: Duration,
+    /// A data connection on which no byte moves. Then both legs are reset (O3).
+    pub data_idle: Duration,
+    /// A reply that closes a transfer waits for the last byte to the client while bytes move, and this
+    /// long when none do (R13). Also how long a closed backend's data may still drain (S15).
+    pub settle: Duration,
+    /// From the order to stop to the end of the last transfer (O8).
+    pub drain: Duration,
+    /// TCP keepalive: idle time before the first probe on either control connection (K5).
+    pub keepalive: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            greeting: Duration::from_secs(10),
+            user: Duration::from_secs(60),
+            login: Duration::from_secs(300),
+            line: Duration::from_secs(30),
+            idle: Duration::from_secs(600),
+            reply: Duration::from_secs(300),
+            data_open: Duration::from_secs(60),
+            data_dial: Duration::from_secs(30),
+            data_idle: Duration::from_secs(300),
+            settle: Duration::from_secs(10),
+            drain: Duration::from_secs(30),
+            keepalive: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The `ftplb` program. Everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ftplb::cli::main()
+}

@@ -1,0 +1,176 @@
+//! Connecting: to a backend's control and data ports, to a client in active mode, and the listener on
+//! which a backend in active mode connects.
+//!
+//! Every dial has a deadline. Data connections become [`Leg`]s, which reset unless they are finished.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use nix::sys::socket::{setsockopt, sockopt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::leg::{self, Leg};
+use super::socket::{self, normalise, normalise_socket};
+
+/// Connects to a backend's control port, from `source` if given. The caller prepares the stream (T1).
+pub async fn control(
+    backend: SocketAddr,
+    source: Option<IpAddr>,
+    timeout: Duration,
+) -> io::Result<TcpStream> {
+    let socket = open(backend)?;
+    if let Some(source) = source {
+        bind_address(&socket, source)?;
+    }
+    within(timeout, socket.connect(backend)).await
+}
+
+/// Connects to a backend's passive data port from `source`, the address that the backend knows from the
+/// control connection: it refuses others (P15).
+pub async fn backend_data(
+    address: SocketAddr,
+    source: IpAddr,
+    timeout: Duration,
+) -> io::Result<Leg> {
+    let socket = open(address)?;
+    leg::prepare(&socket)?;
+    bind_address(&socket, source)?;
+    within(timeout, socket.connect(address)).await.map(Leg::new)
+}
+
+/// Connects to the data port of a client in active mode from `source`, the virtual IP and the port below
+/// the control port (A7). When that port can not be had, or is in use towards this very client, any other
+/// port of the same address serves, unless `strict` (A8).
+pub async fn client_data(
+    client: SocketAddr,
+    source: SocketAddr,
+    strict: bool,
+    timeout: Duration,
+) -> io::Result<Leg> {
+    let connect = async {
+        match from_port(client, source).await {
+            Err(error) if !strict && is_port_taken(&error) => {
+                tracing::debug!(%error, %source, "active data connection from another port");
+                let socket = open(client)?;
+                leg::prepare(&socket)?;
+                bind_address(&socket, source.ip())?;
+                socket.connect(client).await
+            }
+            result => result,
+        }
+    };
+    within(timeout, connect).await.map(Leg::new)
+}
+
+async fn from_port(client: SocketAddr, source: SocketAddr) -> io::Result<TcpStream> {
+    let socket = open(client)?;
+    leg::prepare(&socket)?;
+    // Every socket on port 20 needs it, or the second bind is refused (A8).
+    socket.set_reuseaddr(true)?;
+    socket.bind(source)?;
+    socket.connect(client).await
+}
+
+/// Whether the source port is to blame: it is privileged, or bound without sharing, or connected from it
+/// to the same client already.
+fn is_port_taken(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrInUse
+            | io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::PermissionDenied
+    )
+}
+
+fn open(peer: SocketAddr) -> io::Result<TcpSocket> {
+    if peer.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }
+}
+
+/// Binds the address and leaves the port to the connect, where it need only be unused towards that
+/// peer: a single source address would otherwise be out of ports at 28,000 connections (K4).
+fn bind_address(socket: &TcpSocket, source: IpAddr) -> io::Result<()> {
+    setsockopt(socket, sockopt::IpBindAddressNoPort, &true)?;
+    socket.bind(SocketAddr::new(source, 0))
+}
+
+async fn within<T>(
+    timeout: Duration,
+    connect: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    tokio::time::timeout(timeout, connect)
+        .await
+        .unwrap_or_else(|late| Err(late.into()))
+}
+
+/// Where a backend in active mode connects, once (A4).
+pub struct BackendListener {
+    listener: TcpListener,
+    address: SocketAddr,
+    backend: IpAddr,
+    refused: u64,
+}
+
+impl BackendListener {
+    /// Listens on `source`, the address that the backend knows from the control connection (A5), for a
+    /// connection of `backend`.
+    pub fn open(source: IpAddr, backend: IpAddr) -> io::Result<Self> {
+        let socket = socket::bound(SocketAddr::new(source, 0))?;
+        leg::prepare(&socket)?;
+        let listener = socket::listen(socket, BACKLOG)?;
+        let address = listener.local_addr()?;
+        Ok(Self {
+            listener,
+            address,
+            backend: normalise(backend),
+            refused: 0,
+        })
+    }
+
+    /// What the backend is told by PORT or EPRT.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Connections from elsewhere that were reset (A6).
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Waits for the backend. Others are reset and do not count. Drop the listener when it is ready.
+    pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Leg>> {
+        loop {
+            let (stream, peer) = ready!(poll_arrival(&self.listener, cx))?;
+            if normalise_socket(peer).ip() == self.backend {
+                return Poll::Ready(Ok(Leg::new(stream)));
+            }
+            tracing::debug!(%peer, backend = %self.backend, "foreign data connection reset");
+            self.refused += 1;
+        }
+    }
+}
+
+/// Accepts a connection. One that failed while it was queued is passed over.
+pub(super) fn poll_arrival(
+    listener: &TcpListener,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+    loop {
+        match ready!(listener.poll_accept(cx)) {
+            // accept(2) reports what is wrong with the network of the connection it would return.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            result => return Poll::Ready(result),
+        }
+    }
+}
+
+/// One connection is awaited; the rest is for strangers that come first.
+const BACKLOG: i32 = 16;
+
+#[cfg(test)]
+mod tests;

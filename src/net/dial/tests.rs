@@ -1,0 +1,146 @@
+use std::future::poll_fn;
+use std::net::Ipv4Addr;
+
+use super::*;
+use crate::net::testing::{End, connect, ending, soon};
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+async fn listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+#[tokio::test]
+async fn p15_control_and_data_come_from_the_same_source() {
+    let (listener, address) = listener().await;
+    let source = IpAddr::from([127, 0, 0, 9]);
+    let control = control(address, Some(source), TIMEOUT).await.unwrap();
+    assert_eq!(control.local_addr().unwrap().ip(), source);
+    assert_eq!(listener.accept().await.unwrap().1.ip(), source);
+    let _leg = backend_data(address, source, TIMEOUT).await.unwrap();
+    assert_eq!(listener.accept().await.unwrap().1.ip(), source);
+}
+
+#[tokio::test]
+async fn ipv6_backends_are_dialled_from_a_given_source() {
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let _leg = backend_data(address, address.ip(), TIMEOUT).await.unwrap();
+    assert_eq!(listener.accept().await.unwrap().1.ip(), address.ip());
+}
+
+#[tokio::test]
+async fn a_control_connection_without_a_source_is_the_kernels_choice() {
+    let (listener, address) = listener().await;
+    let _control = control(address, None, TIMEOUT).await.unwrap();
+    assert_eq!(listener.accept().await.unwrap().1.ip(), Ipv4Addr::LOCALHOST);
+}
+
+#[tokio::test]
+async fn d2_a_dialled_leg_is_reset_when_it_is_dropped() {
+    let (listener, address) = listener().await;
+    drop(backend_data(address, address.ip(), TIMEOUT).await.unwrap());
+    let (mut backend, _) = listener.accept().await.unwrap();
+    assert_eq!(soon(ending(&mut backend)).await.1, End::Rst);
+}
+
+#[tokio::test]
+async fn a_refused_dial_says_so() {
+    let (listener, address) = listener().await;
+    drop(listener);
+    let error = control(address, None, TIMEOUT).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test]
+async fn a_dial_that_nobody_answers_times_out() {
+    // A full accept queue drops SYNs: the kernel answers nobody.
+    let socket = socket::bound(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let listener = socket::listen(socket, 0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let _queued = TcpStream::connect(address).await.unwrap();
+    let error = control(address, None, Duration::from_millis(50))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+}
+
+/// A port below the range of outgoing connections, on an address of this test's own.
+fn source(last: u8) -> SocketAddr {
+    SocketAddr::from(([127, 20, 20, last], 2020))
+}
+
+#[tokio::test]
+async fn a7_many_clients_are_connected_from_the_one_port() {
+    let (one, one_address) = listener().await;
+    let (two, two_address) = listener().await;
+    let _first = client_data(one_address, source(1), true, TIMEOUT)
+        .await
+        .unwrap();
+    let _second = client_data(two_address, source(1), true, TIMEOUT)
+        .await
+        .unwrap();
+    assert_eq!(one.accept().await.unwrap().1, source(1));
+    assert_eq!(two.accept().await.unwrap().1, source(1));
+}
+
+#[tokio::test]
+async fn a8_a_second_connection_to_the_same_client_port_comes_from_another_port() {
+    let (listener, address) = listener().await;
+    let _first = client_data(address, source(2), true, TIMEOUT)
+        .await
+        .unwrap();
+    assert_eq!(listener.accept().await.unwrap().1, source(2));
+    assert!(
+        client_data(address, source(2), true, TIMEOUT)
+            .await
+            .is_err()
+    );
+    let _second = client_data(address, source(2), false, TIMEOUT)
+        .await
+        .unwrap();
+    let (_, peer) = listener.accept().await.unwrap();
+    assert_eq!(peer.ip(), source(2).ip());
+    assert_ne!(peer.port(), source(2).port());
+}
+
+#[tokio::test]
+async fn a8_a_port_that_another_socket_listens_on_is_given_up_unless_strict() {
+    let (listener, address) = listener().await;
+    let _taken = TcpListener::bind(source(3)).await.unwrap();
+    let error = client_data(address, source(3), true, TIMEOUT)
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    let _leg = client_data(address, source(3), false, TIMEOUT)
+        .await
+        .unwrap();
+    assert_eq!(listener.accept().await.unwrap().1.ip(), source(3).ip());
+}
+
+#[tokio::test]
+async fn a8_a_client_that_refuses_is_not_tried_from_another_port() {
+    let (listener, address) = listener().await;
+    drop(listener);
+    let error = client_data(address, source(4), false, TIMEOUT)
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test]
+async fn a6_only_the_backend_is_accepted() {
+    let (source, backend) = (IpAddr::from([127, 0, 0, 1]), [127, 0, 0, 7]);
+    let mut listener = BackendListener::open(source, backend.into()).unwrap();
+    let mut stranger = connect([127, 0, 0, 8], listener.address()).await.unwrap();
+    let mut wanted = connect(backend, listener.address()).await.unwrap();
+    let leg = soon(poll_fn(|cx| listener.poll_accept(cx))).await.unwrap();
+    assert_eq!(listener.refused(), 1);
+    assert_eq!(soon(ending(&mut stranger)).await.1, End::Rst);
+    leg.finish().unwrap();
+    assert_eq!(soon(ending(&mut wanted)).await.1, End::Fin);
+}

@@ -1,0 +1,33 @@
+//! What this host gives a process: ports and descriptors.
+
+use std::ops::RangeInclusive;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// The ports that the kernel gives to outgoing connections, or `None` if it does not say (K1).
+pub fn ephemeral_ports() -> Option<RangeInclusive<u16>> {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut ports = text.split_whitespace().map_while(|port| port.parse().ok());
+    Some(ports.next()?..=ports.next()?)
+}
+
+/// The ports among the ephemeral ones that are kept from outgoing connections.
+pub fn reserved_ports() -> Vec<RangeInclusive<u16>> {
+    let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_reserved_ports");
+    let ranges = text.unwrap_or_default();
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.trim().parse().ok()?..=last.trim().parse().ok()?)
+    };
+    ranges.split(',').filter_map(range).collect()
+}
+
+/// Raises the soft limit on open files to the hard one, and says how many there may be. A session takes
+/// up to seven.
+pub fn raise_descriptor_limit() -> Option<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+        Ok(()) => Some(hard),
+        Err(_) => Some(soft),
+    }
+}

@@ -1,0 +1,166 @@
+//! One leg of a data connection: a TCP connection to the client or to the backend.
+//!
+//! # Why a leg is reset unless it was finished
+//! FTP tells the end of a file by closing the connection. A server that sees FIN in the middle of an
+//! upload keeps a truncated file and says 226 (D2), so a FIN that nobody decided on is a lie. Therefore
+//! `SO_LINGER {on, 0}` is set before there is a connection at all: on a socket before it connects, and
+//! on a listener before it listens, from which Linux hands it down to every accepted socket. From then
+//! on whatever closes the socket sends RST: a dropped value, a panic, a cancelled future, `kill -9`. Only
+//! `Leg::finish` takes it back, when every byte has been written and FIN is the truth.
+//!
+//! What it deliberately does not do: no `TCP_NODELAY`, for the FIN that follows the last byte pushes that
+//! byte out; no `TCP_USER_TIMEOUT`, which would also cut a peer that is alive and slow (the relay's idle
+//! limit judges that).
+//!
+//! # Invariants
+//! - One owner: an error of a socket is reported once (D3), so nobody else may read, write or ask.
+//! - `SO_ERROR` is taken only to be acted on at once: by `Leg::poll_fault` and `Leg::finish`.
+
+use std::future::Future;
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{Interest, Ready};
+use tokio::net::TcpStream;
+
+/// A data connection to one party. Dropping it resets it, unless its direction had been finished.
+pub struct Leg {
+    /// Shared with `fault` only, which borrows it across polls.
+    stream: Arc<TcpStream>,
+    /// Waits for `EPOLLERR`. Done once it has fired.
+    fault: Option<Fault>,
+}
+
+type Fault = Pin<Box<dyn Future<Output = io::Result<Ready>> + Send + Sync>>;
+
+impl Leg {
+    /// A leg over `stream`, whose socket went through [`prepare`], or whose listener did.
+    pub(super) fn new(stream: TcpStream) -> Self {
+        let stream = Arc::new(stream);
+        let watched = Arc::clone(&stream);
+        let fault: Fault = Box::pin(async move { watched.ready(Interest::ERROR).await });
+        Self {
+            stream,
+            fault: Some(fault),
+        }
+    }
+
+    /// Reads into `buffer`; 0 is the peer's FIN.
+    pub(super) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_readable(cx, |stream| stream.try_read(buffer))
+    }
+
+    /// Writes the beginning of `bytes`.
+    pub(super) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_writable(cx, |stream| stream.try_write(bytes))
+    }
+
+    /// Tries `attempt` when the socket is readable, until it says something other than `WouldBlock`.
+    /// `attempt` goes through [`TcpStream::try_io`], and says `WouldBlock` only when this socket is to
+    /// be waited for.
+    pub(super) fn poll_readable<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut attempt: impl FnMut(&TcpStream) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match attempt(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// As [`Leg::poll_readable`], when the socket is writable.
+    pub(super) fn poll_writable<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut attempt: impl FnMut(&TcpStream) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            match attempt(&self.stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// Waits for the connection to fail, even while nobody reads or writes it. Ready at most once.
+    ///
+    /// `BrokenPipe` means that the peer sent FIN before its reset: Linux answers a RST so in `CLOSE_WAIT`.
+    /// Everything the peer sent is then still to be read, up to a clean end. Any other error means
+    /// that its direction will never end in order. An error that a read or a write already got is not
+    /// told again.
+    pub(super) fn poll_fault(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let Some(fault) = &mut self.fault else {
+            return Poll::Pending;
+        };
+        let ready = ready!(fault.as_mut().poll(cx));
+        self.fault = None;
+        match ready.and_then(|_| self.stream.take_error()) {
+            Ok(Some(error)) | Err(error) => Poll::Ready(error),
+            Ok(None) => Poll::Pending,
+        }
+    }
+
+    /// Sends FIN: every byte for this peer has been written. From here on closing the socket is no reset:
+    /// what the kernel still holds for a slow peer would be lost with it (D4).
+    ///
+    /// `BrokenPipe` means what it does in [`Leg::poll_fault`].
+    pub(super) fn finish(&self) -> io::Result<()> {
+        let socket = SockRef::from(&*self.stream);
+        match socket.shutdown(Shutdown::Write) {
+            Ok(()) => socket.set_linger(None),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Err(self
+                .stream
+                .take_error()?
+                .unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Resets the connection, finished or not.
+    pub(super) fn abort(self) {
+        if let Err(error) = self.stream.set_zero_linger() {
+            tracing::warn!(%error, "a data connection could not be reset, it is closed");
+        }
+    }
+}
+
+/// Makes a socket that is to be connected, or a listener whose sockets inherit it, fit for legs: reset
+/// by default, and a silently vanished peer is found out (K5).
+pub(super) fn prepare(socket: &impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_linger(Some(Duration::ZERO))?;
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(KEEPALIVE_TIME)
+            .with_interval(KEEPALIVE_INTERVAL)
+            .with_retries(KEEPALIVE_RETRIES),
+    )
+}
+
+/// Silence before the first probe: with the probes after it well below the five minutes of the data idle
+/// limit, so that a dead peer is told from a slow one.
+const KEEPALIVE_TIME: Duration = Duration::from_mins(1);
+
+/// Between probes.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Unanswered probes that make a peer dead.
+const KEEPALIVE_RETRIES: u32 = 5;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,300 @@
+//! One direction of a relay: reads one leg, writes the other, and hands the end on.
+//!
+//! ```text
+//!            ┌── nothing to write ──┐                        ┌─ the reader is gone, its bytes were stray
+//!            ▼                      │                        │
+//!         Moving: fill ─▶ store ─▶ flush ─▶ … EOF, FIN sent ─▶ Done ◀─ EOF ─ Discarding ◀─┘
+//! ```
+//! Nothing is read while bytes are stored (D12), so the store is one buffer or one pipe, and there is
+//! none while the source is silent (design decision 11). A small transfer is one read and one write through
+//! a buffer that the thread's relays share; a longer one is spliced (decision 12).
+//!
+//! What it deliberately does not do: it never looks at the bytes (D15) and does not judge errors; the
+//! relay knows both directions and does.
+
+use std::cell::RefCell;
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use super::leg::Leg;
+use super::splice::Pipe;
+
+/// The state of one direction.
+pub(super) struct Pump {
+    stage: Stage,
+    store: Store,
+    /// Whether a pipe may be used.
+    splicing: Splicing,
+    /// Bytes handed to the destination's kernel.
+    moved: u64,
+    /// Whether the source's FIN is the end of what it had to send.
+    trusts_end: bool,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Stage {
+    Moving,
+    Discarding,
+    Done,
+}
+
+/// Bytes that were read and not yet written.
+enum Store {
+    Nothing,
+    Bytes { bytes: Vec<u8>, written: usize },
+    Pipe(Pipe),
+}
+
+/// When bytes go through a pipe.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Splicing {
+    /// Once the transfer has proved to be longer than one buffer.
+    WhenLong,
+    /// The kernel does not support it here, or has no pipes to give.
+    Never,
+    /// From the first byte.
+    #[cfg(test)]
+    Always,
+}
+
+/// Which of its two legs stopped a pump.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The source ended in order, and is not believed.
+    End,
+    Read(io::Error),
+    Write(io::Error),
+}
+
+impl Pump {
+    pub(super) const fn new(splicing: Splicing) -> Self {
+        Self {
+            stage: Stage::Moving,
+            store: Store::Nothing,
+            splicing,
+            moved: 0,
+            trusts_end: true,
+        }
+    }
+
+    /// From now on the source's FIN counts as a cut.
+    pub(super) fn distrust_end(&mut self) {
+        self.trusts_end = false;
+    }
+
+    pub(super) fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Whether the source's end has been read and nothing is left to do.
+    pub(super) fn is_done(&self) -> bool {
+        self.stage == Stage::Done
+    }
+
+    /// Whether bytes wait for the destination.
+    pub(super) fn holds_bytes(&self) -> bool {
+        match &self.store {
+            Store::Nothing => false,
+            Store::Bytes { bytes, written } => *written < bytes.len(),
+            Store::Pipe(pipe) => !pipe.is_empty(),
+        }
+    }
+
+    /// Throws away what is stored and what the source still sends.
+    pub(super) fn discard(&mut self) {
+        self.store = Store::Nothing;
+        self.stage = Stage::Discarding;
+    }
+
+    /// Moves bytes until a leg is to be waited for, or it is another task's turn. Ready once, when the
+    /// source has ended and the destination has got every byte and FIN.
+    pub(super) fn poll(
+        &mut self,
+        from: &Leg,
+        to: &Leg,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Broken>> {
+        match self.stage {
+            Stage::Moving => self.poll_move(from, to, cx),
+            Stage::Discarding => self.poll_discard(from, cx),
+            Stage::Done => Poll::Pending,
+        }
+    }
+
+    fn poll_move(
+        &mut self,
+        from: &Leg,
+        to: &Leg,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Broken>> {
+        for _ in 0..TURNS {
+            ready!(self.poll_flush(to, cx)).map_err(Broken::Write)?;
+            let Poll::Ready(read) = self.poll_fill(from, to, cx)? else {
+                self.release();
+                return Poll::Pending;
+            };
+            if read == 0 {
+                self.release();
+                if !self.trusts_end {
+                    return Poll::Ready(Err(Broken::End));
+                }
+                self.stage = Stage::Done;
+                return Poll::Ready(self.finish(to).map_err(Broken::Write));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Writes what is stored.
+    fn poll_flush(&mut self, to: &Leg, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.holds_bytes() {
+            let count = match &mut self.store {
+                Store::Nothing => 0,
+                Store::Bytes { bytes, written } => {
+                    let rest = bytes.get(*written..).unwrap_or_default();
+                    let count = ready!(to.poll_write(cx, rest))?;
+                    *written += count;
+                    count
+                }
+                Store::Pipe(pipe) => ready!(pipe.poll_drain(to, cx))?,
+            };
+            self.moved += count as u64;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads more; nothing is stored. Ready with 0 at the source's FIN.
+    fn poll_fill(
+        &mut self,
+        from: &Leg,
+        to: &Leg,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, Broken>> {
+        if !self.wants_pipe() {
+            return self.poll_copy(from, to, cx);
+        }
+        if !matches!(self.store, Store::Pipe(_)) {
+            match Pipe::take() {
+                Ok(pipe) => self.store = Store::Pipe(pipe),
+                Err(error) => return self.fall_back(&error, from, to, cx),
+            }
+        }
+        let Store::Pipe(pipe) = &mut self.store else {
+            return Poll::Pending;
+        };
+        pipe.grow(self.moved);
+        match ready!(pipe.poll_fill(from, cx)) {
+            Ok(read) => Poll::Ready(Ok(read)),
+            // EINVAL: the sockets can not be spliced; ENOSYS: nothing can. The pipe is empty: no
+            // byte is lost by going on without.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported
+                ) =>
+            {
+                self.fall_back(&error, from, to, cx)
+            }
+            Err(error) => Poll::Ready(Err(Broken::Read(error))),
+        }
+    }
+
+    fn wants_pipe(&self) -> bool {
+        match self.splicing {
+            Splicing::WhenLong => self.moved >= SPLICE_AFTER,
+            Splicing::Never => false,
+            #[cfg(test)]
+            Splicing::Always => true,
+        }
+    }
+
+    fn fall_back(
+        &mut self,
+        error: &io::Error,
+        from: &Leg,
+        to: &Leg,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, Broken>> {
+        tracing::debug!(%error, "no splice for this transfer, its bytes are copied");
+        self.splicing = Splicing::Never;
+        self.release();
+        self.poll_copy(from, to, cx)
+    }
+
+    /// One read and, at once, one write. What the destination does not take is kept.
+    fn poll_copy(
+        &mut self,
+        from: &Leg,
+        to: &Leg,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, Broken>> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let read = ready!(from.poll_read(cx, buffer)).map_err(Broken::Read)?;
+            let bytes = buffer.get(..read).unwrap_or_default();
+            let (written, failure) = match to.poll_write(cx, bytes) {
+                Poll::Ready(Ok(written)) => (written, None),
+                Poll::Ready(Err(error)) => (0, Some(error)),
+                Poll::Pending => (0, None),
+            };
+            self.moved += written as u64;
+            if written < read {
+                let rest = bytes.get(written..).unwrap_or_default().to_vec();
+                self.store = Store::Bytes {
+                    bytes: rest,
+                    written: 0,
+                };
+            }
+            failure.map_or(Poll::Ready(Ok(read)), |error| {
+                Poll::Ready(Err(Broken::Write(error)))
+            })
+        })
+    }
+
+    fn poll_discard(&mut self, from: &Leg, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        for _ in 0..TURNS {
+            let read = BUFFER.with_borrow_mut(|buffer| from.poll_read(cx, buffer));
+            if ready!(read).map_err(Broken::Read)? == 0 {
+                // No Ready: nothing was finished. The relay sees that this direction is done.
+                self.stage = Stage::Done;
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Hands the source's FIN on. A peer that had finished, is gone, and was owed nothing, does not
+    /// miss it (D3).
+    fn finish(&self, to: &Leg) -> io::Result<()> {
+        match to.finish() {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && self.moved == 0 => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Gives the empty store away.
+    fn release(&mut self) {
+        if let Store::Pipe(pipe) = std::mem::replace(&mut self.store, Store::Nothing) {
+            pipe.give_back();
+        }
+    }
+}
+
+thread_local! {
+    /// Shared by the pumps of a thread: it holds bytes only within one poll.
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER_BYTES].into_boxed_slice());
+}
+
+/// One read. What a client's or a backend's first window commonly holds.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// Bytes after which a transfer is long: most files and listings end before, and save the pipe.
+const SPLICE_AFTER: u64 = 64 << 10;
+
+/// Reads in one poll, so that the control connection of the same task has its turn: about 4 MiB through
+/// the largest pipe.
+const TURNS: usize = 16;
+
+#[cfg(test)]
+mod tests;

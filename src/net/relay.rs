@@ -1,0 +1,362 @@
+//! Two legs and what flows between them, until both directions ended or something broke.
+//!
+//! ```text
+//!                 EOF of one leg, all written, FIN sent         the other leg's EOF
+//!   both moving ──────────── Finished(direction) ────▶ one moving ─────── Finished ─────▶ Ended(Ok)
+//!        │                                                 │
+//!        └─ reset, network failure, idle ──────────────────┴────────▶ both legs reset, Ended(Cut)
+//! ```
+//! FIN becomes FIN, half-close becomes half-close, and anything else becomes RST on both legs (D1, design
+//! decision 5). A relay is polled by the session's own task; dropping it resets every leg whose FIN has
+//! not been sent.
+//!
+//! What it deliberately does not do: it reads no control reply and knows no transfer command. Bytes that
+//! go in the direction nobody expected are relayed like others (D16).
+//!
+//! # When is an error no abort? (D3)
+//! A peer that sent FIN and then vanished has said all it had to say. What it sent is still delivered. Only
+//! bytes *for* it can be lost, so the relay is cut if there are any, unless the peer was the one who sent
+//! the payload: then they are stray, and are thrown away.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+use super::leg::Leg;
+use super::pump::{Broken, Pump, Splicing};
+use crate::ending::{Cause, Moved, Side};
+use crate::ftp::command::Direction;
+
+/// A data connection at work.
+pub struct Relay {
+    /// Absent once ended.
+    legs: Option<Legs>,
+    flow: Flow,
+    outcome: Option<Outcome>,
+}
+
+/// What a relay has to tell.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RelayEvent {
+    /// The end of this direction was read, every byte was written to the other leg, and its FIN was sent.
+    Finished(Direction),
+    /// It is over, both legs are closed. Told again at every later poll.
+    Ended(Outcome),
+}
+
+/// How a relay ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Outcome {
+    /// What had been moved by then.
+    pub moved: Moved,
+    /// Whether everything that either party sent was delivered.
+    pub result: Result<(), Cut>,
+}
+
+/// Why a relay was cut before its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Cut {
+    /// Whose leg failed; the balancer for its idle limit and its own errors.
+    pub side: Side,
+    /// [`Cause::Close`], [`Cause::Reset`], [`Cause::Idle`] or [`Cause::Internal`].
+    pub cause: Cause,
+}
+
+impl Relay {
+    /// Relays between two legs. It is cut when no byte moves for `idle`.
+    pub fn new(client: Leg, backend: Leg, idle: Duration) -> Self {
+        Self::with(client, backend, idle, Splicing::WhenLong)
+    }
+
+    pub(super) fn with(client: Leg, backend: Leg, idle: Duration, splicing: Splicing) -> Self {
+        Self {
+            legs: Some(Legs { client, backend }),
+            flow: Flow::new(idle, splicing),
+            outcome: None,
+        }
+    }
+
+    /// Moves what can be moved now, and says what came of it. Does a bounded amount of work, then wakes
+    /// itself for more.
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<RelayEvent> {
+        if let Some(outcome) = self.outcome {
+            return Poll::Ready(RelayEvent::Ended(outcome));
+        }
+        let Some(legs) = &mut self.legs else {
+            return Poll::Pending;
+        };
+        match ready!(self.flow.poll(legs, cx)) {
+            ControlFlow::Continue(direction) => Poll::Ready(RelayEvent::Finished(direction)),
+            ControlFlow::Break(result) => Poll::Ready(RelayEvent::Ended(self.end(result))),
+        }
+    }
+
+    /// From now on the client's FIN is no end of a file but a cut: its control connection has gone, so
+    /// nobody waits for the reply (decision 5).
+    pub fn distrust_client_end(&mut self) {
+        self.flow.to_backend.distrust_end();
+    }
+
+    /// What has been moved so far.
+    pub fn moved(&self) -> Moved {
+        self.flow.moved()
+    }
+
+    fn end(&mut self, result: Result<(), Cut>) -> Outcome {
+        if let Some(Legs { client, backend }) = self.legs.take()
+            && result.is_err()
+        {
+            client.abort();
+            backend.abort();
+        }
+        *self.outcome.insert(Outcome {
+            moved: self.flow.moved(),
+            result,
+        })
+    }
+}
+
+struct Legs {
+    client: Leg,
+    backend: Leg,
+}
+
+impl Legs {
+    /// Where `direction` comes from, and where it goes to.
+    fn ends(&self, direction: Direction) -> (&Leg, &Leg) {
+        match direction {
+            Direction::ToBackend => (&self.client, &self.backend),
+            Direction::ToClient => (&self.backend, &self.client),
+        }
+    }
+
+    fn destination(&mut self, direction: Direction) -> &mut Leg {
+        match direction {
+            Direction::ToBackend => &mut self.backend,
+            Direction::ToClient => &mut self.client,
+        }
+    }
+}
+
+/// The two pumps and the clock.
+struct Flow {
+    to_backend: Pump,
+    to_client: Pump,
+    idle: Duration,
+    timer: IdleTimer,
+}
+
+/// `Continue` when a direction finished, `Break` when it is over.
+type Step = ControlFlow<Result<(), Cut>, Direction>;
+
+impl Flow {
+    fn new(idle: Duration, splicing: Splicing) -> Self {
+        Self {
+            to_backend: Pump::new(splicing),
+            to_client: Pump::new(splicing),
+            idle,
+            timer: IdleTimer::new(idle),
+        }
+    }
+
+    fn poll(&mut self, legs: &mut Legs, cx: &mut Context<'_>) -> Poll<Step> {
+        let before = self.moved();
+        for direction in DIRECTIONS {
+            if let Poll::Ready(step) = self.poll_pump(direction, legs, cx) {
+                self.timer.touch();
+                return Poll::Ready(step);
+            }
+        }
+        if DIRECTIONS
+            .into_iter()
+            .all(|direction| self.pump(direction).is_done())
+        {
+            return Poll::Ready(ControlFlow::Break(Ok(())));
+        }
+        // After the pumps: what they get told by reading or writing needs no asking.
+        for direction in DIRECTIONS {
+            if let Poll::Ready(error) = legs.destination(direction).poll_fault(cx)
+                && let Some(cut) = self.judge(direction, &error)
+            {
+                return Poll::Ready(ControlFlow::Break(Err(cut)));
+            }
+        }
+        if self.moved() != before {
+            self.timer.touch();
+        }
+        let limit = if self.awaits_only_the_client() {
+            self.idle.min(LINGER)
+        } else {
+            self.idle
+        };
+        ready!(self.timer.poll(limit, cx));
+        Poll::Ready(ControlFlow::Break(self.expire(legs)))
+    }
+
+    fn poll_pump(&mut self, direction: Direction, legs: &Legs, cx: &mut Context<'_>) -> Poll<Step> {
+        loop {
+            let (from, to) = legs.ends(direction);
+            match ready!(self.pump_mut(direction).poll(from, to, cx)) {
+                Ok(()) => return Poll::Ready(ControlFlow::Continue(direction)),
+                Err(Broken::End) => {
+                    let cut = Cut {
+                        side: source(direction),
+                        cause: Cause::Close,
+                    };
+                    return Poll::Ready(ControlFlow::Break(Err(cut)));
+                }
+                Err(Broken::Read(error)) => {
+                    let cut = Cut::by(source(direction), &error);
+                    return Poll::Ready(ControlFlow::Break(Err(cut)));
+                }
+                Err(Broken::Write(error)) => match self.judge(direction, &error) {
+                    Some(cut) => return Poll::Ready(ControlFlow::Break(Err(cut))),
+                    None => self.pump_mut(direction).discard(),
+                },
+            }
+        }
+    }
+
+    /// The leg that `direction` writes to failed. The cut that follows from it, if any (D3).
+    fn judge(&self, direction: Direction, error: &io::Error) -> Option<Cut> {
+        let (pump, back) = (self.pump(direction), self.pump(reverse(direction)));
+        let had_finished = back.is_done() || error.kind() == io::ErrorKind::BrokenPipe;
+        let owed_nothing = pump.moved() == 0 && !pump.holds_bytes();
+        let stray = pump.moved() == 0 && back.moved() > 0;
+        let harmless = had_finished && (pump.is_done() || owed_nothing || stray);
+        (!harmless).then(|| Cut::by(source(reverse(direction)), error))
+    }
+
+    /// A download is complete and the client does not close its side, though nothing is to be said there.
+    fn awaits_only_the_client(&self) -> bool {
+        self.to_client.is_done() && self.to_backend.moved() == 0 && !self.to_backend.holds_bytes()
+    }
+
+    /// Nothing moved for too long.
+    fn expire(&self, legs: &Legs) -> Result<(), Cut> {
+        if !self.awaits_only_the_client() {
+            return Err(Cut {
+                side: Side::Balancer,
+                cause: Cause::Idle,
+            });
+        }
+        if let Err(error) = legs.backend.finish() {
+            tracing::debug!(%error, "the backend did not wait for the end of its data connection");
+        }
+        Ok(())
+    }
+
+    fn moved(&self) -> Moved {
+        Moved {
+            to_backend: self.to_backend.moved(),
+            to_client: self.to_client.moved(),
+        }
+    }
+
+    fn pump(&self, direction: Direction) -> &Pump {
+        match direction {
+            Direction::ToBackend => &self.to_backend,
+            Direction::ToClient => &self.to_client,
+        }
+    }
+
+    fn pump_mut(&mut self, direction: Direction) -> &mut Pump {
+        match direction {
+            Direction::ToBackend => &mut self.to_backend,
+            Direction::ToClient => &mut self.to_client,
+        }
+    }
+}
+
+impl Cut {
+    fn by(side: Side, error: &io::Error) -> Self {
+        if is_of_the_network(error) {
+            return Self {
+                side,
+                cause: Cause::Reset,
+            };
+        }
+        tracing::error!(%error, %side, "a data connection failed in a way that no peer can cause");
+        Self {
+            side: Side::Balancer,
+            cause: Cause::Internal,
+        }
+    }
+}
+
+/// Re-armed when it fires and not for every byte: `last` is what counts.
+struct IdleTimer {
+    sleep: Pin<Box<Sleep>>,
+    last: Instant,
+}
+
+impl IdleTimer {
+    fn new(limit: Duration) -> Self {
+        Self {
+            sleep: Box::pin(tokio::time::sleep(limit)),
+            last: Instant::now(),
+        }
+    }
+
+    fn touch(&mut self) {
+        self.last = Instant::now();
+    }
+
+    fn poll(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        let due = self.last + limit;
+        if self.sleep.deadline() > due {
+            self.sleep.as_mut().reset(due);
+        }
+        loop {
+            ready!(self.sleep.as_mut().poll(cx));
+            if self.sleep.deadline() >= due {
+                return Poll::Ready(());
+            }
+            self.sleep.as_mut().reset(due);
+        }
+    }
+}
+
+fn reverse(direction: Direction) -> Direction {
+    match direction {
+        Direction::ToBackend => Direction::ToClient,
+        Direction::ToClient => Direction::ToBackend,
+    }
+}
+
+/// Who sends what flows in `direction`.
+fn source(direction: Direction) -> Side {
+    match direction {
+        Direction::ToBackend => Side::Client,
+        Direction::ToClient => Side::Backend,
+    }
+}
+
+/// Whether `error` is something that a peer or the way to it does to a connection.
+fn is_of_the_network(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::TimedOut
+    )
+}
+
+const DIRECTIONS: [Direction; 2] = [Direction::ToBackend, Direction::ToClient];
+
+/// How long a client may keep a finished download's connection open. It has been sent every byte and FIN,
+/// and the kernel goes on delivering them after the leg is closed (D4); only descriptors are saved.
+const LINGER: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests;

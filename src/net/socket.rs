@@ -1,0 +1,83 @@
+//! Socket options and addresses, as FTP's control connections want them.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::Interest;
+use tokio::net::{TcpListener, TcpStream};
+
+/// Listens for control connections. A wildcard IPv6 address takes IPv6 only: IPv4 has a listener of its
+/// own, so that no address is seen in two forms (V2).
+pub fn control_listener(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+    let socket = bound(address)?;
+    listen(socket, backlog)
+}
+
+/// A non-blocking TCP socket that is bound to `address`, which may be in `TIME_WAIT` (K2).
+pub(super) fn bound(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+pub(super) fn listen(socket: Socket, backlog: i32) -> io::Result<TcpListener> {
+    socket.listen(backlog)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Sets what a control connection needs on either side of ftplb, before its first read: urgent bytes
+/// stay in their place in the stream (T1), a line is sent as one segment at once (R11), and a peer that
+/// vanished is found out within `keepalive` and half as much again (K5).
+pub fn prepare_control(stream: &TcpStream, keepalive: Duration) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    let interval = (keepalive / (2 * KEEPALIVE_RETRIES)).max(Duration::from_secs(1));
+    socket.set_out_of_band_inline(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(keepalive.max(Duration::from_secs(1)))
+            .with_interval(interval)
+            .with_retries(KEEPALIVE_RETRIES),
+    )?;
+    // The same patience for a peer that does not acknowledge what it was sent.
+    socket.set_tcp_user_timeout(Some(keepalive + interval * KEEPALIVE_RETRIES))
+}
+
+/// Sends one byte as TCP urgent data: the Telnet data mark of an abort (T6). `WouldBlock` when the socket
+/// is not writable.
+pub fn send_urgent(stream: &TcpStream, byte: u8) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    stream
+        .try_io(Interest::WRITABLE, || socket.send_out_of_band(&[byte]))
+        .map(drop)
+}
+
+/// `::ffff:a.b.c.d` is `a.b.c.d` (V2).
+pub fn normalise(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// As [`normalise`], with a port. The scope of a link-local address is kept (V6).
+pub fn normalise_socket(address: SocketAddr) -> SocketAddr {
+    match normalise(address.ip()) {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
+
+/// Unanswered probes that make a peer dead.
+const KEEPALIVE_RETRIES: u32 = 5;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! What goes on beside the sessions: health checks, and what operators and Prometheus ask.
+
+pub mod admin;
+pub mod probe;

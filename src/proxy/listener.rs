@@ -1,0 +1,85 @@
+//! Accepts clients, admits or refuses them, and gives each its driver.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::net::socket;
+use crate::proxy::control::Driver;
+use crate::proxy::service::Service;
+
+/// Accepts until told to stop. Sessions run on in `tasks`.
+pub async fn serve(
+    listener: TcpListener,
+    service: Arc<Service>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => admit(stream, &service, &tasks),
+            Err(error) => {
+                if is_our_shortage(&error) {
+                    tracing::error!(
+                        listener = %service.name, %error,
+                        "cannot accept clients: raise the limit on open files or lower limits.sessions"
+                    );
+                    // Whoever waits in the backlog is not lost; trying at once would only burn CPU.
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn admit(stream: TcpStream, service: &Arc<Service>, tasks: &TaskTracker) {
+    let keepalive = service.settings.timeouts.keepalive;
+    let prepared = socket::prepare_control(&stream, keepalive)
+        .and_then(|()| Ok((stream.peer_addr()?, stream.local_addr()?)));
+    // A client that is gone already needs no session.
+    let Ok((peer, local)) = prepared else { return };
+    let (client, vip) = (
+        socket::normalise_socket(peer),
+        socket::normalise_socket(local),
+    );
+    let limits = &service.settings.limits;
+    match service
+        .sessions
+        .admit(client, limits.sessions, limits.sessions_per_client)
+    {
+        Ok(admission) => {
+            let driver = Driver::new(Arc::clone(service), admission, stream, vip);
+            tasks.spawn(driver.run());
+        }
+        Err(refusal) => {
+            tracing::debug!(listener = %service.name, %client, ?refusal, "session refused");
+            service.listener.session_refused(refusal);
+            // O1. The socket is new: its buffer takes the line, and nothing unread makes a reset of it.
+            if stream.try_write(TOO_MANY).is_ok() {
+                drop(stream);
+            }
+        }
+    }
+}
+
+/// Errors that say nothing of one client but that we are short of something.
+fn is_our_shortage(error: &io::Error) -> bool {
+    use nix::errno::Errno;
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)
+    )
+}
+
+const TOO_MANY: &[u8] = b"421 Too many connections, try again later.\r\n";
+
+/// Between tries to accept while descriptors or memory are short.
+const PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,261 @@
+//! What is told of a session: its log lines and its metrics, each end exactly once (design decision 10).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::balance::Pick;
+use crate::ending::{Cause, Ending, Moved, Side};
+use crate::ftp::command::{Direction, Verb};
+use crate::ftp::text::Escaped;
+use crate::health::Availability;
+use crate::net::ports::LeaseError;
+use crate::proxy::service::Service;
+use crate::session::{Mode, Tell, TransferEnd};
+use crate::telemetry::metrics::{
+    BackendMetrics, DataMode, LeaseRefusal, Running, TransferDirection,
+};
+
+/// The record of one session, from its admission to its ending.
+pub(super) struct SessionRecord {
+    service: Arc<Service>,
+    id: u64,
+    client: SocketAddr,
+    vip: SocketAddr,
+    since: Instant,
+    /// The backend that greeted, by its index in the pool.
+    backend: Option<usize>,
+    /// Counts the session at its backend while it lives.
+    running: Option<Running>,
+    transferring: Vec<Running>,
+    user: Box<str>,
+    transfers: u32,
+    moved: Moved,
+    has_ended: bool,
+}
+
+impl SessionRecord {
+    pub(super) fn new(service: Arc<Service>, id: u64, client: SocketAddr, vip: SocketAddr) -> Self {
+        Self {
+            service,
+            id,
+            client,
+            vip,
+            since: Instant::now(),
+            backend: None,
+            running: None,
+            transferring: Vec::new(),
+            user: Box::default(),
+            transfers: 0,
+            moved: Moved::default(),
+            has_ended: false,
+        }
+    }
+
+    /// The address the client connected to.
+    pub(super) fn vip(&self) -> SocketAddr {
+        self.vip
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// A backend's control port was connected in `time`.
+    pub(super) fn note_connected(&self, pick: &Pick, time: Duration) {
+        if let Some(metrics) = self.service.backends.get(pick.index) {
+            metrics.connected(time);
+        }
+    }
+
+    /// The backend greeted, `time` after it was connected: the session is pinned to it.
+    pub(super) fn note_greeted(&mut self, pick: &Pick, time: Duration) {
+        self.backend = Some(pick.index);
+        if let Some(metrics) = self.service.backends.get(pick.index) {
+            metrics.greeted(time);
+            self.running = Some(metrics.session());
+        }
+        tracing::debug!(
+            session = self.id, client = %self.client, pool = %self.service.pool.name(),
+            backend = %pick.target.name, "session pinned to backend"
+        );
+    }
+
+    /// A backend could not take the session; the next one is tried.
+    pub(super) fn note_backend_failed(&self, pick: &Pick, what: &str) {
+        tracing::warn!(
+            session = self.id, pool = %self.service.pool.name(), backend = %pick.target.name, what,
+            "backend failed, trying the next one"
+        );
+    }
+
+    /// What live traffic has made of a backend's availability.
+    pub(super) fn note_availability(&self, pick: &Pick, change: Option<Availability>) {
+        let Some(state) = change else { return };
+        if let (Availability::Ejected { .. }, Some(metrics)) =
+            (state, self.service.backends.get(pick.index))
+        {
+            metrics.ejected();
+        }
+        tracing::warn!(
+            pool = %self.service.pool.name(), backend = %pick.target.name, state = state.label(),
+            "backend state changed by live traffic"
+        );
+    }
+
+    /// No passive port could be promised (P5).
+    pub(super) fn note_lease_refused(&self, error: &LeaseError) {
+        match error {
+            LeaseError::ClientLimit { .. } => {
+                self.service
+                    .listener
+                    .lease_refused(LeaseRefusal::ClientLimit);
+                tracing::debug!(session = self.id, %error, "no passive port");
+            }
+            LeaseError::RangeExhausted { .. } | LeaseError::Bind { .. } => {
+                self.service.listener.lease_refused(LeaseRefusal::NoPort);
+                tracing::error!(session = self.id, %error, "no passive port");
+            }
+        }
+    }
+
+    /// How many data connections are relaying now.
+    pub(super) fn note_data(&mut self, relaying: usize) {
+        self.transferring.truncate(relaying);
+        while self.transferring.len() < relaying
+            && let Some(metrics) = self.metrics()
+        {
+            let running = metrics.transfer();
+            self.transferring.push(running);
+        }
+        if self.transferring.is_empty() {
+            self.transferring = Vec::new();
+        }
+    }
+
+    /// What the machine has to tell and needs nothing else for.
+    pub(super) fn note(&mut self, tell: &Tell) {
+        match tell {
+            Tell::Reply(code) => {
+                if let Some(metrics) = self.metrics() {
+                    metrics.replied(code.value());
+                }
+            }
+            Tell::User(name) => self.user = Escaped(name).to_string().into(),
+            Tell::LoginFailed => {
+                if let Some(metrics) = self.metrics() {
+                    metrics.login_failed();
+                }
+                tracing::debug!(session = self.id, client = %self.client, "login refused");
+            }
+            Tell::Oddity(what) => tracing::warn!(
+                session = self.id, client = %self.client, backend = self.backend_name(),
+                "the backend {what}"
+            ),
+            Tell::Greeted | Tell::BackendFailed(_) | Tell::Transfer(_) => {}
+        }
+    }
+
+    /// A transfer has ended.
+    pub(super) fn transfer(&mut self, end: &TransferEnd, now: Instant) {
+        let TransferEnd {
+            verb,
+            mode,
+            moved,
+            since,
+            code,
+            ending,
+            ..
+        } = *end;
+        self.transfers += 1;
+        self.moved.to_client += moved.to_client;
+        self.moved.to_backend += moved.to_backend;
+        if let Some(metrics) = self.metrics() {
+            metrics.moved(Direction::ToClient, moved.to_client);
+            metrics.moved(Direction::ToBackend, moved.to_backend);
+            metrics.transfer_ended(direction(verb), data_mode(mode), ending);
+        }
+        let seconds = (now - since).as_secs_f64();
+        tracing::info!(
+            session = self.id,
+            client = %self.client,
+            pool = %self.service.pool.name(),
+            backend = self.backend_name(),
+            user = %self.user,
+            verb = verb.map_or("none", Verb::label),
+            mode = mode.map_or("none", Mode::label),
+            side = ending.side.label(),
+            phase = ending.phase.label(),
+            cause = ending.cause.label(),
+            reply = code.map(|code| code.value()),
+            to_client_bytes = moved.to_client,
+            to_backend_bytes = moved.to_backend,
+            seconds,
+            "transfer ended"
+        );
+    }
+
+    /// The session has ended.
+    pub(super) fn end(&mut self, ending: Ending) {
+        if std::mem::replace(&mut self.has_ended, true) {
+            return;
+        }
+        self.running = None;
+        self.transferring.clear();
+        let pool = self.service.pool.name();
+        let backend = self.backend.map(|_| self.backend_name());
+        self.service
+            .metrics
+            .session_ended(&self.service.name, pool, backend, ending);
+        tracing::info!(
+            session = self.id,
+            client = %self.client,
+            listener = %self.service.name,
+            vip = %self.vip,
+            pool = %pool,
+            backend = self.backend_name(),
+            user = %self.user,
+            side = ending.side.label(),
+            phase = ending.phase.label(),
+            cause = ending.cause.label(),
+            transfers = self.transfers,
+            to_client_bytes = self.moved.to_client,
+            to_backend_bytes = self.moved.to_backend,
+            seconds = self.since.elapsed().as_secs_f64(),
+            "session ended"
+        );
+        if ending.side == Side::Balancer && ending.cause == Cause::Internal {
+            tracing::error!(
+                session = self.id,
+                "a session ended by an error of ftplb's own: please report it"
+            );
+        }
+    }
+
+    fn metrics(&self) -> Option<&BackendMetrics> {
+        self.service.backends.get(self.backend?)
+    }
+
+    fn backend_name(&self) -> &str {
+        self.backend
+            .and_then(|index| self.service.backend_names.get(index))
+            .map_or("", |name| name)
+    }
+}
+
+fn direction(verb: Option<Verb>) -> TransferDirection {
+    match verb.map(|verb| (verb, verb.transfer())) {
+        Some((Verb::Retr, _)) => TransferDirection::Download,
+        Some((_, Some(Direction::ToClient))) => TransferDirection::List,
+        Some((_, Some(Direction::ToBackend))) => TransferDirection::Upload,
+        _ => TransferDirection::None,
+    }
+}
+
+fn data_mode(mode: Option<Mode>) -> DataMode {
+    match mode {
+        Some(Mode::Active) => DataMode::Active,
+        Some(Mode::Passive) => DataMode::Passive,
+        None => DataMode::None,
+    }
+}

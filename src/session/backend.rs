@@ -1,0 +1,351 @@
+//! Replies: which are relayed, which are rewritten, and what they change.
+//!
+//! Lines are relayed as they come, so that a reply of any length needs no memory (R9); what becomes of
+//! a reply is decided at its first line.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::ending::{Cause, Side};
+use crate::ftp::command::Verb;
+use crate::ftp::endpoint;
+use crate::ftp::reply::{Code, Place, ReplyLine};
+use crate::session::machine::{Login, Session, State};
+use crate::session::pending::{Expect, PassiveAsk, TransferAsk, opens_data};
+use crate::session::{Input, Tell, replies};
+
+/// What becomes of the lines of the reply that is being read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Disposition {
+    /// They are relayed; then the command at this place in the queue, if any, is answered.
+    Relay { index: Option<usize> },
+    /// The same for a feature list, whose lines are edited (R14).
+    Features {
+        index: usize,
+        has_epsv: bool,
+        has_eprt: bool,
+    },
+    /// They are kept from the client, and a port is looked for in them (P1, P3).
+    Port {
+        index: usize,
+        ask: PassiveAsk,
+        port: Option<u16>,
+    },
+    /// They are kept from the client: the backend is asked once more in another way (P8).
+    Retry { index: usize, ask: PassiveAsk },
+}
+
+impl Session {
+    /// Before the client has seen anything, a backend that does not greet is replaced (decision 7).
+    pub(super) fn on_greeting(&mut self, input: Input, now: Instant) {
+        let failure = match input {
+            Input::Line { text, .. } => match self.assembler.read(text) {
+                Ok(None) => return,
+                // RFC 959 §5.4: 120 announces a delay, 220 follows.
+                Ok(Some(line)) if line.code.is_preliminary() => return,
+                Ok(Some(line)) if line.code.is_positive() => {
+                    return self.begin_greeting(&line, now);
+                }
+                Ok(Some(_)) => "refused the session in its greeting",
+                Err(_) => "greeted with something that is no FTP reply",
+            },
+            Input::TooLong | Input::Runaway => "greeted with something that is no FTP reply",
+            Input::Eof => "closed the connection before its greeting",
+            Input::Reset => "reset the connection before its greeting",
+        };
+        self.tell(Tell::BackendFailed(failure));
+        self.pick();
+    }
+
+    fn begin_greeting(&mut self, line: &ReplyLine, now: Instant) {
+        if let State::Greeting { begun, .. } = &mut self.phase {
+            *begun = true;
+        }
+        self.tell(Tell::Greeted);
+        self.last_activity = now;
+        self.disposition = Some(Disposition::Relay { index: None });
+        self.read_line(line.clone(), now);
+    }
+
+    /// Anything from the backend once its greeting has begun.
+    pub(super) fn on_reply_input(&mut self, input: Input, now: Instant) {
+        self.last_answer = now;
+        self.last_activity = now;
+        match input {
+            Input::Line { text, .. } => self.on_reply_line(text, false, now),
+            Input::TooLong | Input::Runaway => {
+                self.on_violation("sent a reply line over the limit");
+            }
+            Input::Eof => self.on_backend_eof(Cause::Close, now),
+            Input::Reset => self.on_backend_eof(Cause::Reset, now),
+        }
+    }
+
+    /// S15, S11: data that is on its way arrives, then the client hears of it.
+    fn on_backend_eof(&mut self, cause: Cause, now: Instant) {
+        let quit_answered = self.flags.quit && self.pending.is_empty();
+        if quit_answered {
+            self.leave(Side::Client, Cause::Complete, false, now);
+        } else if self.flags.service_closing {
+            self.leave(Side::Backend, Cause::Service, false, now);
+        } else if self.flags.client_eof {
+            self.leave(Side::Client, Cause::Close, !self.pending.is_empty(), now);
+        } else {
+            self.leave(Side::Backend, cause, true, now);
+        }
+    }
+
+    /// What can not be relayed safely ends the session (R4, R9).
+    fn on_violation(&mut self, what: &'static str) {
+        self.tell(Tell::Oddity(what));
+        self.leave_now(Side::Backend, Cause::Protocol, Some(replies::NOT_AVAILABLE));
+    }
+
+    /// One line of a reply. `released`: it has waited for its transfer already (R13).
+    pub(super) fn on_reply_line(&mut self, text: Bytes, released: bool, now: Instant) {
+        let is_over = match self.phase {
+            State::Leaving(_) => !released,
+            phase => phase == State::Closed,
+        };
+        if is_over {
+            return;
+        }
+        if !released && let Some(data) = self.must_wait_for(&text) {
+            self.hold_reply(text, data, now);
+            return;
+        }
+        match self.assembler.read(text) {
+            Ok(None) => {}
+            Ok(Some(line)) => {
+                if self.disposition.is_none() && !self.dispose(line.code) {
+                    return;
+                }
+                self.read_line(line, now);
+            }
+            Err(_) => self.on_violation("sent something that is no FTP reply"),
+        }
+    }
+
+    /// Decides what becomes of a reply, at its first line. `false`: the session has ended.
+    fn dispose(&mut self, code: Code) -> bool {
+        if code.is(421) {
+            // R8: at any time, whatever was asked.
+            self.flags.service_closing = true;
+            self.disposition = Some(Disposition::Relay { index: None });
+            return true;
+        }
+        let index = self.pending.find(code).map(|found| {
+            self.pass_over(found.passed);
+            found.index - found.passed
+        });
+        let expect = index.and_then(|index| self.pending.get(index));
+        let disposition = match (index, expect) {
+            (Some(index), Some(Expect::Passive(ask))) => passive_disposition(index, *ask, code),
+            _ if opens_data(code) || code.is(234) || code.is(334) => {
+                // R4, VU#328867: somebody makes the backend say it.
+                self.on_violation("opened a data port that nobody asked for");
+                return false;
+            }
+            (Some(index), Some(Expect::Feat)) if code.is_positive() => Disposition::Features {
+                index,
+                has_epsv: false,
+                has_eprt: false,
+            },
+            (index, _) => Disposition::Relay { index },
+        };
+        self.disposition = Some(disposition);
+        true
+    }
+
+    /// Carries out the disposition for one line.
+    fn read_line(&mut self, line: ReplyLine, now: Instant) {
+        let is_last = matches!(line.place, Place::Last | Place::Only);
+        let code = line.code;
+        match &mut self.disposition {
+            None | Some(Disposition::Retry { .. }) => {}
+            Some(Disposition::Relay { .. }) => self.send(Side::Client, line.text, false),
+            Some(Disposition::Features { .. }) => self.relay_feature(line),
+            Some(Disposition::Port { port, .. }) => {
+                *port = port.or_else(|| {
+                    if code.is(229) {
+                        endpoint::scan_229(&line.text)
+                    } else {
+                        endpoint::scan_227(&line.text).map(|a| a.port())
+                    }
+                });
+            }
+        }
+        if is_last && let Some(disposition) = self.disposition.take() {
+            self.tell(Tell::Reply(code));
+            self.end_reply(disposition, code, now);
+        }
+    }
+
+    /// A whole reply has been read.
+    fn end_reply(&mut self, disposition: Disposition, code: Code, now: Instant) {
+        match disposition {
+            Disposition::Relay { index: None } => {
+                if let State::Greeting { .. } = self.phase {
+                    self.phase = State::Open { greeted: now };
+                }
+            }
+            Disposition::Relay { index: Some(index) } | Disposition::Features { index, .. } => {
+                self.end_command(index, code, now);
+            }
+            Disposition::Port { index, ask, port } => {
+                self.pending.take(index, now);
+                self.on_backend_port(ask, port, now);
+            }
+            Disposition::Retry { index, ask } => {
+                self.pending.take(index, now);
+                self.flags.backend_lacks_epsv = true;
+                self.send(Side::Backend, Bytes::from_static(b"PASV"), false);
+                let ask = PassiveAsk {
+                    may_retry: false,
+                    ..ask
+                };
+                self.pending.push(Expect::Passive(ask), now);
+            }
+        }
+    }
+
+    /// The command at `index` was answered with `code`.
+    fn end_command(&mut self, index: usize, code: Code, now: Instant) {
+        if code.is_preliminary() {
+            self.pending.note_preliminary(index);
+            if let Some(Expect::Transfer(TransferAsk {
+                data: Some(data), ..
+            })) = self.pending.get(index)
+            {
+                let data = *data;
+                self.note_begun(data);
+            }
+            return;
+        }
+        let Some(expect) = self.pending.take(index, now) else {
+            return;
+        };
+        match expect {
+            Expect::Transfer(ask) => self.end_transfer(ask, code),
+            Expect::Abor if index > 0 => self.end_passed_over(code, now),
+            Expect::User | Expect::Password => self.on_login_reply(code, now),
+            Expect::Rein if code.is_positive() => {
+                // S12: back to before the login, on the same backend.
+                self.login = Login::None;
+                self.flags.epsv_all = false;
+                self.drop_associations();
+                self.phase = State::Open { greeted: now };
+            }
+            Expect::Active => self.on_active_reply(code, now),
+            // A refusal, relayed as it is: the client has a fall-back of its own (P8, S3).
+            Expect::Passive(_) => self.drop_candidate(),
+            Expect::Plain if code.is(500) || code.is(502) => self.count_error(),
+            _ => {}
+        }
+    }
+
+    /// The backend has not answered the oldest `count` commands, and will not.
+    fn pass_over(&mut self, count: usize) {
+        for expect in self.pending.pass_over(count) {
+            if let Expect::Transfer(ask) = expect {
+                self.end_unanswered(ask);
+            }
+        }
+    }
+
+    /// A 225 to ABOR says that there was no transfer any more: the one ahead of it got no reply.
+    fn end_passed_over(&mut self, code: Code, now: Instant) {
+        if let Some(Expect::Transfer(_)) = self.pending.get(0)
+            && let Some(Expect::Transfer(ask)) = self.pending.take(0, now)
+        {
+            self.end_transfer(ask, code);
+        }
+    }
+
+    fn on_login_reply(&mut self, code: Code, now: Instant) {
+        if code.is_positive() {
+            self.login = Login::Done;
+            self.last_activity = now;
+        } else if code.is(530) {
+            self.tell(Tell::LoginFailed);
+        }
+    }
+
+    /// R14: a feature that ftplb does not honour is not promised.
+    fn relay_feature(&mut self, line: ReplyLine) {
+        if line.place == Place::Last {
+            self.add_features();
+        }
+        let feature = line.text.trim_ascii();
+        let name = feature
+            .split(|byte| *byte == b' ')
+            .next()
+            .unwrap_or_default();
+        if line.place == Place::Inner
+            && HIDDEN_FEATURES.iter().any(|f| name.eq_ignore_ascii_case(f))
+        {
+            return;
+        }
+        if let Some(Disposition::Features {
+            has_epsv, has_eprt, ..
+        }) = &mut self.disposition
+        {
+            *has_epsv |= name.eq_ignore_ascii_case(b"EPSV");
+            *has_eprt |= name.eq_ignore_ascii_case(b"EPRT");
+        }
+        self.send(Side::Client, line.text, false);
+    }
+
+    /// What ftplb does by itself, whatever the backend can: where the families differ it translates.
+    fn add_features(&mut self) {
+        let translates = self
+            .backend
+            .is_some_and(|(_, peer)| peer.is_ipv4() != self.client.is_ipv4());
+        if let Some(Disposition::Features {
+            has_epsv, has_eprt, ..
+        }) = self.disposition
+            && translates
+        {
+            if !has_epsv {
+                self.send(Side::Client, Bytes::from_static(b" EPSV"), false);
+            }
+            if !has_eprt {
+                self.send(Side::Client, Bytes::from_static(b" EPRT"), false);
+            }
+        }
+    }
+}
+
+/// R5: by the code of the reply, not by the command.
+fn passive_disposition(index: usize, ask: PassiveAsk, code: Code) -> Disposition {
+    if opens_data(code) {
+        return Disposition::Port {
+            index,
+            ask,
+            port: None,
+        };
+    }
+    if code.is_preliminary() {
+        return Disposition::Relay { index: Some(index) };
+    }
+    if ask.may_retry && matches!(code.value(), 500 | 501 | 502 | 522) {
+        return Disposition::Retry { index, ask };
+    }
+    let was_asked = matches!(ask.client, Verb::Pasv | Verb::Epsv);
+    if code.is_negative() && was_asked {
+        return Disposition::Relay { index: Some(index) };
+    }
+    // A client in active mode can make nothing of a reply to PASV, nor anybody of a 200 to it.
+    Disposition::Port {
+        index,
+        ask,
+        port: None,
+    }
+}
+
+/// Features that belong to commands which ftplb refuses (F12).
+const HIDDEN_FEATURES: [&[u8]; 18] = [
+    b"ADAT", b"ALGS", b"AUTH", b"CCC", b"CEPR", b"CONF", b"CPSV", b"ENC", b"ESTA", b"ESTP",
+    b"HOST", b"LPRT", b"LPSV", b"MIC", b"PBSZ", b"PROT", b"SPSV", b"SSCN",
+];

@@ -1,0 +1,136 @@
+//! The session's deadlines: when the next one is, and what it ends. Each wait has one of the names of
+//! [`Timeouts`](crate::limits::Timeouts).
+
+use std::time::Instant;
+
+use crate::ending::{Cause, Side};
+use crate::session::data::Association;
+use crate::session::machine::{Login, Session, State};
+use crate::session::{Tell, replies};
+
+impl Session {
+    /// When [`Self::on_deadline`] is to be called next.
+    pub fn deadline(&self) -> Option<Instant> {
+        let timeouts = &self.settings.timeouts;
+        let data = [self.current.as_deref(), self.candidate.as_deref()];
+        let open = data
+            .into_iter()
+            .flatten()
+            .filter_map(Association::deadline)
+            .min();
+        let hold = self.hold.as_ref().map(|hold| hold.until);
+        let state = match self.phase {
+            State::Connecting | State::Closed => return None,
+            State::Leaving(leaving) => return Some(leaving.until),
+            State::Greeting { until, .. } => Some(until),
+            State::Open { greeted } => {
+                let login = match self.login {
+                    Login::None => Some(greeted + timeouts.user.min(timeouts.login)),
+                    Login::User => Some(greeted + timeouts.login),
+                    Login::Done => self.idle_deadline(),
+                };
+                self.closing_deadline().or(login)
+            }
+        };
+        [
+            open,
+            hold,
+            state,
+            self.line_deadline(),
+            self.reply_deadline(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// A deadline may have passed. `moved`: how many bytes the session's data connections have carried
+    /// in all, by which a transfer that goes on is told from one that stands still.
+    pub fn on_deadline(&mut self, now: Instant, moved: u64) {
+        let is_due = |until: Option<Instant>| until.is_some_and(|until| until <= now);
+        self.expire_associations(now);
+        self.expire_hold(now, moved);
+        let timeouts = self.settings.timeouts.clone();
+        match self.phase {
+            State::Leaving(leaving) if leaving.until <= now => self.expire_leaving(now, moved),
+            State::Greeting { until, begun } if until <= now => self.expire_greeting(begun),
+            State::Open { greeted } => {
+                let user = self.login == Login::None && greeted + timeouts.user <= now;
+                let login = self.login != Login::Done && greeted + timeouts.login <= now;
+                if is_due(self.closing_deadline()) {
+                    self.expire_closing();
+                } else if user || login {
+                    let word = Some(replies::LOGIN_TIMEOUT);
+                    self.leave_now(Side::Client, Cause::Timeout, word);
+                } else if is_due(self.line_deadline()) {
+                    self.leave_now(Side::Client, Cause::Timeout, Some(replies::TIMEOUT));
+                } else if is_due(self.reply_deadline()) {
+                    let word = Some(replies::NOT_AVAILABLE);
+                    self.leave_now(Side::Backend, Cause::NoReply, word);
+                } else if self.login == Login::Done && is_due(self.idle_deadline()) {
+                    self.leave_now(Side::Client, Cause::Idle, Some(replies::TIMEOUT));
+                }
+            }
+            _ => {}
+        }
+        self.settle(now);
+    }
+
+    fn expire_greeting(&mut self, begun: bool) {
+        if begun {
+            self.leave_now(Side::Backend, Cause::Timeout, Some(replies::NOT_AVAILABLE));
+        } else {
+            self.tell(Tell::BackendFailed("sent no greeting in time"));
+            self.pick();
+        }
+    }
+
+    fn idle_deadline(&self) -> Option<Instant> {
+        // O3, RFC 6384 §12: the idle timer stands still while data moves or a reply is owed.
+        if self.is_data_alive() || !self.pending.is_empty() {
+            return None;
+        }
+        let timeouts = &self.settings.timeouts;
+        Some(self.last_activity + timeouts.idle)
+    }
+
+    /// After QUIT, a FIN of the client or a 421 nothing more is asked. To close is the backend's affair,
+    /// within the time to settle (S11, S13, R8).
+    fn closing_deadline(&self) -> Option<Instant> {
+        let is_closing = self.flags.quit || self.flags.client_eof || self.flags.service_closing;
+        let is_done = self.pending.is_empty() && !self.is_data_alive();
+        (is_closing && is_done).then(|| self.last_activity + self.settings.timeouts.settle)
+    }
+
+    fn expire_closing(&mut self) {
+        let (side, cause) = if self.flags.quit {
+            (Side::Client, Cause::Complete)
+        } else if self.flags.service_closing {
+            (Side::Backend, Cause::Service)
+        } else {
+            (Side::Client, Cause::Close)
+        };
+        self.leave_now(side, cause, None);
+    }
+
+    /// O2: against slow senders, once a backend is there to take the line.
+    fn line_deadline(&self) -> Option<Instant> {
+        let since = self
+            .mid_line
+            .filter(|_| matches!(self.phase, State::Open { .. }))?;
+        Some(since + self.settings.timeouts.line)
+    }
+
+    fn reply_deadline(&self) -> Option<Instant> {
+        let since = self.pending.since()?;
+        if self.is_data_alive() || self.hold.is_some() {
+            return None;
+        }
+        let limit = if self.flags.quit || self.flags.service_closing {
+            self.settings.timeouts.settle
+        } else {
+            self.settings.timeouts.reply
+        };
+        Some(since.max(self.last_answer) + limit)
+    }
+}

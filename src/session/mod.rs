@@ -1,0 +1,197 @@
+//! The FTP session, without input or output (design decision 1).
+//!
+//! Lines, data events and deadlines go in, [`Action`]s come out. There is no socket, no clock and no
+//! randomness here: `now` is an argument, ports are asked of the driver. The driver in `proxy` obeys
+//! the actions in their order and decides nothing about FTP.
+//!
+//! ```text
+//!            Input::{Line, TooLong, Runaway, Eof, Reset}          DataEvent, Order, deadline
+//!  client ──────────────▶ client.rs ─┐                                   │
+//!                                    ├─▶ machine.rs ◀── association.rs ◀─┘
+//!  backend ─────────────▶ backend.rs ┘        │
+//!            pending.rs: which command a      ▼
+//!            reply answers                 Action
+//! ```
+//!
+//! What the machine guarantees: every command is answered at most once and in order; a 227 or 229 is
+//! believed only when it was asked for (R4); no association outlives its session; every transfer and
+//! the session itself are told of exactly once.
+
+mod association;
+mod backend;
+mod client;
+mod data;
+mod deadline;
+mod hold;
+mod leaving;
+mod machine;
+mod pending;
+mod replies;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+mod transfer;
+mod waiting;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use bytes::Bytes;
+
+pub use self::data::{DataId, Mode, TransferEnd};
+pub use self::machine::Session;
+use crate::config::{BackendActive, BackendPassive, PortAddress};
+use crate::ending::{Ending, Moved, Side};
+use crate::ftp::command::Direction;
+use crate::ftp::reply::Code;
+use crate::limits::{Limits, Timeouts};
+
+/// What of the configuration a session needs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Bounds on buffers, queues and counts.
+    pub limits: Limits,
+    /// The deadlines of the waits.
+    pub timeouts: Timeouts,
+    /// The IPv4 address to name in 227, when it is not the VIP (P7).
+    pub advertise: Option<Ipv4Addr>,
+    /// What happens to a PORT that names a foreign address (A3).
+    pub port_address: PortAddress,
+    /// How a passive data connection is asked of the backend (P8).
+    pub backend_passive: BackendPassive,
+    /// How a client's active mode is served (A12).
+    pub backend_active: BackendActive,
+}
+
+/// What came from one of the two control connections.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Input {
+    /// A whole line without its end.
+    Line {
+        /// The bytes, Telnet commands taken out.
+        text: Bytes,
+        /// Whether a Telnet interrupt or data mark came with it (T6).
+        interrupt: bool,
+    },
+    /// A line over the limit; what came of it is gone (F7).
+    TooLong,
+    /// So much without a line end that the stream is no use any more (F7).
+    Runaway,
+    /// The peer closed its direction in order.
+    Eof,
+    /// The connection failed.
+    Reset,
+}
+
+/// The answer to [`Action::Pick`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Picked {
+    /// A backend was picked and its control port accepted the connection.
+    Connected {
+        /// The address the backend sees, for control and data (P15, A5).
+        local: IpAddr,
+        /// The backend's control address, and so its data address (P2).
+        peer: SocketAddr,
+    },
+    /// A backend was picked and could not be connected.
+    Failed,
+    /// No backend is left that could take the session.
+    None,
+}
+
+/// What happened to a data association.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DataEvent {
+    /// [`Action::Lease`] or [`Action::Listen`] was carried out: somebody can connect to this address now.
+    Ready(SocketAddr),
+    /// They were not: no port to be had (P5).
+    Unavailable,
+    /// The client connected to the lease, or the backend to the listener.
+    Accepted,
+    /// The leg that was dialled stands.
+    Dialled,
+    /// It could not be dialled.
+    DialFailed,
+    /// One direction is over: its last byte and FIN were handed on.
+    Finished(Direction),
+    /// Both directions ended in order.
+    Ended(Moved),
+    /// The connection was cut; both legs are reset.
+    Cut {
+        /// What had crossed.
+        moved: Moved,
+        /// Who cut it, when and why.
+        ending: Ending,
+    },
+}
+
+/// What the operator wants of a session.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Order {
+    /// End at the next idle moment (O8).
+    Drain,
+    /// End now.
+    Kill,
+}
+
+/// What the driver has to do, in this order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Action {
+    /// Pick a backend that was not tried yet and dial it; answer with [`Session::on_picked`].
+    Pick,
+    /// Send a line; the driver adds the line end.
+    Send {
+        /// To which party.
+        to: Side,
+        /// The line.
+        text: Bytes,
+        /// Whether the line must be one `send()` of its own (R11).
+        alone: bool,
+    },
+    /// Send the backend Telnet IP and an urgent Synch ahead of the ABOR that follows (T6).
+    Interrupt,
+    /// Send the backend FIN: the client has sent its own (S13).
+    ShutdownBackend,
+    /// Lease a passive port for the client; answer at once with `Ready` or `Unavailable`.
+    Lease(DataId),
+    /// Listen for the backend; answer at once with `Ready` or `Unavailable`.
+    Listen(DataId),
+    /// Dial the data port of the backend, from the address it knows; answer later.
+    DialBackend(DataId, u16),
+    /// Dial the data port of the client, from the VIP; answer later.
+    DialClient(DataId, SocketAddr),
+    /// Relay between the two legs.
+    Relay(DataId),
+    /// From now on a FIN of the client's data leg is no end of a file but a cut: reset the backend's leg.
+    /// Said at most once for an association, after its [`Action::Relay`].
+    ///
+    /// The client's control connection has ended without QUIT in the middle of an upload. A process that
+    /// is killed leaves by FIN on both its connections, and its file would pass for a whole one (design
+    /// decision 5).
+    DistrustEnd(DataId),
+    /// Close what there is of this association: listeners, and legs by reset.
+    Release(DataId),
+    /// Nothing to do, something to tell.
+    Tell(Tell),
+    /// Flush what was sent to the client, close everything. The last action.
+    Close(Ending),
+}
+
+/// What is worth a log line or a metric.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Tell {
+    /// The backend's greeting was accepted: the session is pinned to it.
+    Greeted,
+    /// The backend refused the session, or kept silent, before its greeting.
+    BackendFailed(&'static str),
+    /// A whole reply of the backend was relayed.
+    Reply(Code),
+    /// USER was sent.
+    User(Bytes),
+    /// The backend refused a password (O7).
+    LoginFailed,
+    /// A transfer ended.
+    Transfer(TransferEnd),
+    /// Something about the backend that its operator should know.
+    Oddity(&'static str),
+}

@@ -1,0 +1,281 @@
+//! Which command each reply answers.
+//!
+//! Commands may be pipelined (F11), so every forwarded command leaves an [`Expect`] in a queue, and
+//! replies are held against its head (R6). Answers that ftplb gives itself stand in the same queue:
+//! the order of replies is the order of commands, whoever answers.
+//!
+//! Three things make it more than a queue. ABOR, STAT, NOOP and QUIT may be answered while the transfer
+//! before them is still under way (T8, T9, R6). Some servers send 200 ahead of the 150. And some answer
+//! a transfer and the ABOR that cut it with one reply; [`Pending::slack`] is what lets the queue find
+//! its feet again at the next PASV.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::ftp::command::Verb;
+use crate::ftp::reply::Code;
+use crate::session::data::DataId;
+
+/// What a reply is waited for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Expect {
+    /// A reply that is relayed and changes nothing.
+    Plain,
+    /// No reply: this one of ftplb's own is given when its turn comes.
+    Local(Bytes),
+    /// The reply to ABOR.
+    Abor,
+    /// The feature list, which is edited (R14).
+    Feat,
+    /// The reply to NOOP, which may come ahead of a transfer's.
+    Noop,
+    /// The answer to a PASV or EPSV sent for the client's PASV, EPSV, PORT or EPRT.
+    Passive(PassiveAsk),
+    /// The answer to a PORT or EPRT sent for the client's.
+    Active,
+    /// The reply to PASS or ACCT: a 2yz is a login.
+    Password,
+    /// 221, and the backend closes.
+    Quit,
+    /// A 2yz takes the session back to its state before login (S12).
+    Rein,
+    /// The reply to STAT, which may come ahead of a transfer's (T9).
+    Stat,
+    /// 1yz, then the reply that ends the transfer.
+    Transfer(TransferAsk),
+    /// The reply to USER: 230 is a login.
+    User,
+}
+
+/// A PASV or EPSV under way to the backend.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct PassiveAsk {
+    /// What the client asked for, and so what it is to be answered.
+    pub(super) client: Verb,
+    /// Whether a refusal is met by a PASV in place of the EPSV that the client never sent (P8).
+    pub(super) may_retry: bool,
+}
+
+/// A transfer command under way.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct TransferAsk {
+    pub(super) verb: Verb,
+    /// The data association at the time of the command, if there was one (S8).
+    pub(super) data: Option<DataId>,
+    pub(super) since: Instant,
+    /// Whether a 1yz has come.
+    pub(super) preliminary: bool,
+}
+
+/// Where in the queue the command is that a reply answers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Found {
+    /// How many commands at the head turn out to have been passed over.
+    pub(super) passed: usize,
+    /// Its index, those counted.
+    pub(super) index: usize,
+}
+
+impl Expect {
+    /// Whether later commands wait until this one is answered: its reply decides what they mean (S1).
+    fn is_barrier(&self) -> bool {
+        matches!(self, Self::Active | Self::Passive(_) | Self::Rein)
+    }
+}
+
+/// The commands sent and not yet answered, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    queue: VecDeque<Expect>,
+    /// When the head became the head.
+    since: Option<Instant>,
+    /// How many replies the backend may owe and never send: one for each ABOR sent during a transfer,
+    /// until the queue has been empty once.
+    slack: usize,
+}
+
+impl Pending {
+    pub(super) fn push(&mut self, expect: Expect, now: Instant) {
+        if expect == Expect::Abor && self.transfer().is_some() {
+            self.slack += 1;
+        }
+        if self.queue.is_empty() {
+            self.since = Some(now);
+        }
+        self.queue.push_back(expect);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Since when the oldest unanswered command is the oldest.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    /// Whether later commands have to wait (S1).
+    pub(super) fn is_barred(&self) -> bool {
+        self.queue.iter().any(Expect::is_barrier)
+    }
+
+    /// Whether a PASV may follow a command that was sent already, so that nothing may be sent between.
+    pub(super) fn may_ask_again(&self) -> bool {
+        let may = |expect: &Expect| matches!(expect, Expect::Passive(ask) if ask.may_retry);
+        self.queue.iter().any(may)
+    }
+
+    /// Whether the client has asked for the end of a transfer and got no answer.
+    pub(super) fn is_aborting(&self) -> bool {
+        self.queue.contains(&Expect::Abor)
+    }
+
+    /// The oldest transfer that is not yet answered.
+    pub(super) fn transfer(&self) -> Option<&TransferAsk> {
+        self.transfers().next()
+    }
+
+    /// Every transfer that is not yet answered.
+    pub(super) fn transfers(&self) -> impl Iterator<Item = &TransferAsk> {
+        self.queue.iter().filter_map(|expect| match expect {
+            Expect::Transfer(ask) => Some(ask),
+            _ => None,
+        })
+    }
+
+    /// Whether a transfer that is not yet answered uses this association.
+    pub(super) fn uses(&self, id: DataId) -> bool {
+        self.transfers().any(|ask| ask.data == Some(id))
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<&Expect> {
+        self.queue.get(index)
+    }
+
+    /// The command that a reply of `code` answers; `None` for a reply nobody asked for.
+    pub(super) fn find(&self, code: Code) -> Option<Found> {
+        let aborts = if answers_abor(code) {
+            0
+        } else {
+            let is_abor = |expect: &&Expect| **expect == Expect::Abor;
+            let last = self.queue.len().saturating_sub(1);
+            self.queue.iter().take(last).take_while(is_abor).count()
+        };
+        let at = |index| Found {
+            passed: aborts,
+            index,
+        };
+        if opens_data(code) {
+            return self.resynchronise(aborts, |expect| matches!(expect, Expect::Passive(_)));
+        }
+        let Expect::Transfer(transfer) = self.queue.get(aborts)? else {
+            let skipped = match code.value() {
+                200 => self.resynchronise(aborts, |expect| *expect == Expect::Active),
+                100..=199 => self.resynchronise(aborts, |e| matches!(e, Expect::Transfer(_))),
+                _ => None,
+            };
+            return skipped.or(Some(at(aborts)));
+        };
+        if code.is_preliminary() {
+            return Some(at(aborts));
+        }
+        let begun = transfer.preliminary;
+        let is_answered = |expect: &Expect| answers_ahead(code, expect, begun);
+        match self.queue.iter().position(is_answered) {
+            Some(index) => Some(at(index)),
+            // Python's ftplib knows servers that say 200 ahead of the 150; and no 3yz ends a transfer.
+            None => ((begun || !code.is(200)) && code.class() != 3).then(|| at(aborts)),
+        }
+    }
+
+    /// Takes off the queue what the backend has passed over.
+    pub(super) fn pass_over(&mut self, count: usize) -> Vec<Expect> {
+        self.slack = self.slack.saturating_sub(count);
+        self.queue.drain(..count.min(self.queue.len())).collect()
+    }
+
+    /// Takes the command at `index` off the queue.
+    pub(super) fn take(&mut self, index: usize, now: Instant) -> Option<Expect> {
+        let taken = self.queue.remove(index);
+        if index == 0 {
+            self.since = Some(now);
+        }
+        self.settle();
+        taken
+    }
+
+    /// The local answers that are due, oldest first.
+    pub(super) fn take_local(&mut self, now: Instant) -> Option<Bytes> {
+        match self.queue.front() {
+            Some(Expect::Local(_)) => match self.take(0, now) {
+                Some(Expect::Local(reply)) => Some(reply),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Notes that the transfer at the head has been begun.
+    pub(super) fn note_preliminary(&mut self, index: usize) {
+        if let Some(Expect::Transfer(ask)) = self.queue.get_mut(index) {
+            ask.preliminary = true;
+        }
+    }
+
+    /// The `wanted` one, as if it were the head: what stands before it is at most what ABOR left
+    /// unanswered. So is a 227 or 229 believed only at the head (R4): a PASV bars what comes after it and
+    /// is the last in the queue.
+    fn resynchronise(&self, aborts: usize, wanted: impl Fn(&Expect) -> bool) -> Option<Found> {
+        let index = self.queue.iter().position(wanted)?;
+        let is_head = index <= aborts || index <= self.slack;
+        is_head.then_some(Found {
+            passed: index,
+            index,
+        })
+    }
+
+    fn settle(&mut self) {
+        if self.queue.is_empty() {
+            self.slack = 0;
+            self.since = None;
+        }
+    }
+}
+
+/// Whether the reply is one of those that name a data port (R4).
+pub(super) fn opens_data(code: Code) -> bool {
+    matches!(code.value(), 227..=229)
+}
+
+/// Whether this is one of the replies to ABOR of RFC 959 §5.4. Others count only when nothing else waits.
+fn answers_abor(code: Code) -> bool {
+    matches!(code.value(), 225 | 226 | 500..=502)
+}
+
+/// Whether a reply that comes while a transfer is at the head is the answer to a later command: servers
+/// that do several things at a time give it at once (T9, R6).
+fn answers_ahead(code: Code, expect: &Expect, begun: bool) -> bool {
+    // A transfer that has begun ends for another reason than its syntax.
+    let is_refusal = begun && matches!(code.value(), 500..=504);
+    match expect {
+        Expect::Abor => code.is(225) || is_refusal,
+        Expect::Active => code.is(200),
+        Expect::Feat => code.is(211) || is_refusal,
+        Expect::Noop => code.is(200) || is_refusal,
+        Expect::Password | Expect::User => {
+            matches!(code.value(), 202 | 230 | 232 | 300..=399) || is_refusal
+        }
+        Expect::Plain => {
+            matches!(code.value(), 200 | 202 | 211..=219 | 257 | 300..=399) || is_refusal
+        }
+        Expect::Quit => code.is(221),
+        Expect::Stat => matches!(code.value(), 211..=213) || is_refusal,
+        Expect::Local(_) | Expect::Passive(_) | Expect::Rein | Expect::Transfer(_) => false,
+    }
+}

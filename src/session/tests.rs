@@ -1,0 +1,9 @@
+//! Conversations with the session, by theme. Their names begin with the requirements they show.
+
+mod active;
+mod control;
+mod ending;
+mod hold;
+mod passive;
+mod replies;
+mod talk;

@@ -1,0 +1,93 @@
+//! What waits for its turn: lines of the client behind a barrier or the greeting, answers of ftplb's own
+//! behind replies of the backend, and the client's FIN behind its last command.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::ending::{Cause, Ending, Side};
+use crate::session::Action;
+use crate::session::machine::{Session, State};
+use crate::session::pending::Expect;
+
+/// A line of the client. It may wait (S1, F11).
+#[derive(Clone, Debug)]
+pub(super) enum ClientLine {
+    /// One over the limit. Its refusal has a turn like every answer (F7).
+    TooLong,
+    /// A command as it came.
+    Whole {
+        text: Bytes,
+        /// Whether a Telnet interrupt or data mark came with it (T6).
+        interrupt: bool,
+    },
+}
+
+impl ClientLine {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::TooLong => 0,
+            Self::Whole { text, .. } => text.len(),
+        }
+    }
+}
+
+impl Session {
+    pub(super) fn hold_line(&mut self, line: ClientLine) {
+        self.held_bytes += line.bytes();
+        self.held.push_back(line);
+    }
+
+    /// Sends the lines that waited, as far as the next barrier.
+    pub(super) fn run_held(&mut self, now: Instant) {
+        while matches!(self.phase, State::Open { .. })
+            && !self.is_barred()
+            && let Some(line) = self.held.pop_front()
+        {
+            self.held_bytes -= line.bytes();
+            self.process(line, now);
+            self.flush_local(now);
+        }
+        self.pass_on_eof();
+    }
+
+    /// S13: the client's FIN follows its last command.
+    pub(super) fn pass_on_eof(&mut self) {
+        if !self.flags.client_eof || self.flags.backend_shut || !self.held.is_empty() {
+            return;
+        }
+        match self.phase {
+            State::Open { .. } => {
+                self.flags.backend_shut = true;
+                self.act(Action::ShutdownBackend);
+            }
+            State::Connecting | State::Greeting { .. } => {
+                let ending = Ending::new(Side::Client, self.ending_phase(), Cause::Close);
+                self.close(ending);
+            }
+            _ => {}
+        }
+    }
+
+    /// Answers a command that is not forwarded, when its turn comes.
+    pub(super) fn answer(&mut self, reply: Bytes, now: Instant) {
+        let is_refusal = reply.first() == Some(&b'5');
+        if self.pending.is_empty() && self.disposition.is_none() {
+            self.send(Side::Client, reply, false);
+        } else {
+            self.pending.push(Expect::Local(reply), now);
+        }
+        if is_refusal {
+            self.count_error();
+        }
+    }
+
+    /// Gives the local answers whose turn it is.
+    pub(super) fn flush_local(&mut self, now: Instant) {
+        while self.disposition.is_none()
+            && let Some(reply) = self.pending.take_local(now)
+        {
+            self.send(Side::Client, reply, false);
+        }
+    }
+}

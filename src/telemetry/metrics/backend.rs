@@ -1,0 +1,257 @@
+//! What is counted for a backend: health, sessions, replies, transfers.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+use super::{Each, Families, Running, labels_of, observe};
+use crate::ending::Ending;
+use crate::ftp::command::Direction;
+
+/// The metrics of one backend of a pool.
+#[derive(Clone, Debug)]
+pub struct BackendMetrics {
+    pool: Box<str>,
+    backend: Box<str>,
+    up: IntGauge,
+    weight: IntGauge,
+    checks: Each<bool>,
+    ejections: IntCounter,
+    connect: Histogram,
+    greeting: Histogram,
+    sessions: IntGauge,
+    login_failures: IntCounter,
+    replies: Each<u16>,
+    transfers_running: IntGauge,
+    transfer_bytes: Each<Direction>,
+    /// Not resolved: it has a series for each ending.
+    transfers: IntCounterVec,
+}
+
+/// Who connects for data, as the client asked for it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum DataMode {
+    /// The server: `PORT`, `EPRT`.
+    Active,
+    /// Nobody: the transfer had no data connection.
+    None,
+    /// The client: `PASV`, `EPSV`.
+    Passive,
+}
+
+/// What a transfer is for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum TransferDirection {
+    /// `RETR`.
+    Download,
+    /// `LIST`, `NLST`, `MLSD` and their like.
+    List,
+    /// The port was asked for, no transfer command came.
+    None,
+    /// `STOR`, `APPE`, `STOU`.
+    Upload,
+}
+
+impl BackendMetrics {
+    /// Says whether the backend may be given new sessions.
+    pub fn set_up(&self, is_up: bool) {
+        self.up.set(is_up.into());
+    }
+
+    /// Says what the backend's share is.
+    pub fn set_weight(&self, weight: u32) {
+        self.weight.set(weight.into());
+    }
+
+    /// Counts the result of a check.
+    pub fn checked(&self, ok: bool) {
+        self.checks.add(ok, 1);
+    }
+
+    /// Counts an ejection.
+    pub fn ejected(&self) {
+        self.ejections.inc();
+    }
+
+    /// Counts a control connection that was made in `time`.
+    pub fn connected(&self, time: Duration) {
+        observe(&self.connect, time);
+    }
+
+    /// Counts a greeting that was complete `time` after the connection.
+    pub fn greeted(&self, time: Duration) {
+        observe(&self.greeting, time);
+    }
+
+    /// Counts a session as there until the returned value is dropped.
+    pub fn session(&self) -> Running {
+        Running::of(&self.sessions)
+    }
+
+    /// Counts a login that the backend refused.
+    pub fn login_failed(&self) {
+        self.login_failures.inc();
+    }
+
+    /// Counts a reply of the backend. Codes outside 100 to 699 are none.
+    pub fn replied(&self, code: u16) {
+        self.replies.add(code / 100, 1);
+    }
+
+    /// Counts a transfer as running until the returned value is dropped.
+    pub fn transfer(&self) -> Running {
+        Running::of(&self.transfers_running)
+    }
+
+    /// Counts `bytes` of data.
+    pub fn moved(&self, direction: Direction, bytes: u64) {
+        self.transfer_bytes.add(direction, bytes);
+    }
+
+    /// Counts the end of a transfer.
+    pub fn transfer_ended(&self, direction: TransferDirection, mode: DataMode, ending: Ending) {
+        let [side, phase, cause] = labels_of(ending);
+        let (direction, mode) = (direction.label(), mode.label());
+        let labels = [
+            &self.pool,
+            &self.backend,
+            direction,
+            mode,
+            side,
+            phase,
+            cause,
+        ];
+        self.transfers.with_label_values(&labels).inc();
+    }
+}
+
+impl DataMode {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::None => "none",
+            Self::Passive => "passive",
+        }
+    }
+}
+
+impl TransferDirection {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Download => "download",
+            Self::List => "list",
+            Self::None => "none",
+            Self::Upload => "upload",
+        }
+    }
+}
+
+/// The families of which [`BackendMetrics`] are one backend's part.
+#[derive(Debug)]
+pub(super) struct BackendFamilies {
+    up: IntGaugeVec,
+    weight: IntGaugeVec,
+    checks: IntCounterVec,
+    ejections: IntCounterVec,
+    connect: HistogramVec,
+    greeting: HistogramVec,
+    sessions: IntGaugeVec,
+    login_failures: IntCounterVec,
+    replies: IntCounterVec,
+    transfers_running: IntGaugeVec,
+    transfer_bytes: IntCounterVec,
+    transfers: IntCounterVec,
+}
+
+impl BackendFamilies {
+    pub(super) fn new(families: Families<'_>) -> Self {
+        let counters = |name, help| families.counters(name, help, &["pool", "backend"]);
+        let gauges = |name, help| families.gauges(name, help, &["pool", "backend"]);
+        let histograms = |name, help| families.histograms(name, help, &["pool", "backend"]);
+        let by = |name, help, label| families.counters(name, help, &["pool", "backend", label]);
+        Self {
+            up: gauges(
+                "ftplb_backend_up",
+                "1 while the backend is given new sessions, else 0.",
+            ),
+            weight: gauges(
+                "ftplb_backend_weight",
+                "The share of the backend. 0: it is drained.",
+            ),
+            checks: by(
+                "ftplb_backend_checks_total",
+                "Health checks, by result.",
+                "result",
+            ),
+            ejections: counters(
+                "ftplb_backend_ejections_total",
+                "Times that the backend was left out for failing in live traffic.",
+            ),
+            connect: histograms(
+                "ftplb_backend_connect_seconds",
+                "Time to connect the backend's control port.",
+            ),
+            greeting: histograms(
+                "ftplb_backend_greeting_seconds",
+                "Time from the connection to the end of the backend's greeting.",
+            ),
+            sessions: gauges(
+                "ftplb_sessions_active",
+                "Sessions that the backend has now.",
+            ),
+            login_failures: counters("ftplb_login_failures_total", "Logins that were refused."),
+            replies: by(
+                "ftplb_replies_total",
+                "Replies of the backend, by first digit.",
+                "class",
+            ),
+            transfers_running: gauges("ftplb_transfers_active", "Transfers that run now."),
+            transfer_bytes: by(
+                "ftplb_transfer_bytes_total",
+                "Bytes of data connections that were handed on.",
+                "direction",
+            ),
+            transfers: families.counters(
+                "ftplb_transfers_total",
+                "Transfers that ended, by who ended them, in which phase and why.",
+                &[
+                    "pool",
+                    "backend",
+                    "direction",
+                    "mode",
+                    "side",
+                    "phase",
+                    "cause",
+                ],
+            ),
+        }
+    }
+
+    pub(super) fn resolve(&self, pool: &str, backend: &str) -> BackendMetrics {
+        let by =
+            |family: &IntCounterVec, label: &str| family.with_label_values(&[pool, backend, label]);
+        let labels = &[pool, backend];
+        BackendMetrics {
+            pool: pool.into(),
+            backend: backend.into(),
+            up: self.up.with_label_values(labels),
+            weight: self.weight.with_label_values(labels),
+            checks: Each::new(&[true, false], |ok| {
+                by(&self.checks, if ok { "ok" } else { "failed" })
+            }),
+            ejections: self.ejections.with_label_values(labels),
+            connect: self.connect.with_label_values(labels),
+            greeting: self.greeting.with_label_values(labels),
+            sessions: self.sessions.with_label_values(labels),
+            login_failures: self.login_failures.with_label_values(labels),
+            replies: Each::new(&[1, 2, 3, 4, 5, 6], |class| {
+                by(&self.replies, &class.to_string())
+            }),
+            transfers_running: self.transfers_running.with_label_values(labels),
+            transfer_bytes: Each::new(&[Direction::ToBackend, Direction::ToClient], |direction| {
+                by(&self.transfer_bytes, direction.label())
+            }),
+            transfers: self.transfers.clone(),
+        }
+    }
+}

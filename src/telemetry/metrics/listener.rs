@@ -1,0 +1,146 @@
+//! What is counted for a listener: admission, commands, leases.
+
+use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
+
+use super::{Each, Families};
+
+/// The counters of one listener.
+#[derive(Clone, Debug)]
+pub struct ListenerMetrics {
+    sessions_refused: Each<SessionRefusal>,
+    leases: IntGauge,
+    leases_refused: Each<LeaseRefusal>,
+    peers_refused: Each<Leg>,
+}
+
+/// Why a client got no session at all.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum SessionRefusal {
+    /// Its address has as many sessions as one may have.
+    ClientLimit,
+    /// There are as many sessions as there may be.
+    Limit,
+}
+
+/// Why a session got no passive port.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum LeaseRefusal {
+    /// Its client address has as many leases as one may have (P19).
+    ClientLimit,
+    /// No port of the range was free for this client.
+    NoPort,
+}
+
+/// One of the two connections that make a data connection.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Leg {
+    /// Between ftplb and the backend.
+    Backend,
+    /// Between the client and ftplb.
+    Client,
+}
+
+impl ListenerMetrics {
+    /// Counts a client that got no session.
+    pub fn session_refused(&self, reason: SessionRefusal) {
+        self.sessions_refused.add(reason, 1);
+    }
+
+    /// Says how many passive ports are promised now.
+    pub fn set_leases(&self, leases: usize) {
+        self.leases.set(i64::try_from(leases).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a passive port that could not be promised.
+    pub fn lease_refused(&self, reason: LeaseRefusal) {
+        self.leases_refused.add(reason, 1);
+    }
+
+    /// Says how many data connections came from an address that may not have them (P12, A6), in all.
+    pub fn set_peers_refused(&self, leg: Leg, total: u64) {
+        self.peers_refused.raise(leg, total);
+    }
+}
+
+impl SessionRefusal {
+    const ALL: [Self; 2] = [Self::ClientLimit, Self::Limit];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::ClientLimit => "client_limit",
+            Self::Limit => "limit",
+        }
+    }
+}
+
+impl LeaseRefusal {
+    const ALL: [Self; 2] = [Self::ClientLimit, Self::NoPort];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::ClientLimit => "client_limit",
+            Self::NoPort => "no_port",
+        }
+    }
+}
+
+impl Leg {
+    const ALL: [Self; 2] = [Self::Backend, Self::Client];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Backend => "backend",
+            Self::Client => "client",
+        }
+    }
+}
+
+/// The families of which [`ListenerMetrics`] are one listener's part.
+#[derive(Debug)]
+pub(super) struct ListenerFamilies {
+    sessions_refused: IntCounterVec,
+    leases: IntGaugeVec,
+    leases_refused: IntCounterVec,
+    peers_refused: IntCounterVec,
+}
+
+impl ListenerFamilies {
+    pub(super) fn new(families: Families<'_>) -> Self {
+        Self {
+            sessions_refused: families.counters(
+                "ftplb_sessions_refused_total",
+                "Clients that were answered 421 in place of a session, by reason.",
+                &["listener", "reason"],
+            ),
+            leases: families.gauges(
+                "ftplb_leases_in_use",
+                "Passive ports that are promised to a client now.",
+                &["listener"],
+            ),
+            leases_refused: families.counters(
+                "ftplb_leases_refused_total",
+                "Passive ports that could not be promised (425), by reason.",
+                &["listener", "reason"],
+            ),
+            peers_refused: families.counters(
+                "ftplb_peer_check_refusals_total",
+                "Data connections from an address that may not have them, by leg.",
+                &["listener", "leg"],
+            ),
+        }
+    }
+
+    pub(super) fn resolve(&self, listener: &str) -> ListenerMetrics {
+        let counter = |family: &IntCounterVec, label| family.with_label_values(&[listener, label]);
+        ListenerMetrics {
+            sessions_refused: Each::new(&SessionRefusal::ALL, |reason| {
+                counter(&self.sessions_refused, reason.label())
+            }),
+            leases: self.leases.with_label_values(&[listener]),
+            leases_refused: Each::new(&LeaseRefusal::ALL, |reason| {
+                counter(&self.leases_refused, reason.label())
+            }),
+            peers_refused: Each::new(&Leg::ALL, |leg| counter(&self.peers_refused, leg.label())),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::{DataMode, LeaseRefusal, Leg, Metrics, SessionRefusal, TransferDirection};
+use crate::ending::{Cause, Ending, Phase, Side};
+use crate::ftp::command::Direction;
+
+const ENDING: Ending = Ending::new(Side::Backend, Phase::Transfer, Cause::Reset);
+
+/// Something of everything.
+fn used() -> Metrics {
+    let metrics = Metrics::new();
+    metrics.session_ended("public", "files", Some("a"), ENDING);
+    metrics.session_ended("public", "files", None, ENDING);
+    let backend = metrics.backend("files", "a");
+    backend.set_up(true);
+    backend.set_weight(7);
+    backend.connected(Duration::from_millis(2));
+    backend.greeted(Duration::from_millis(700));
+    backend.moved(Direction::ToClient, 1_000);
+    backend.moved(Direction::ToClient, 24);
+    backend.moved(Direction::ToBackend, 5);
+    for code in [150, 226, 226, 550, 0, 99, 700, u16::MAX] {
+        backend.replied(code);
+    }
+    backend.checked(true);
+    backend.ejected();
+    backend.login_failed();
+    backend.transfer_ended(TransferDirection::Download, DataMode::Passive, ENDING);
+    let listener = metrics.listener("public");
+    listener.session_refused(SessionRefusal::ClientLimit);
+    listener.lease_refused(LeaseRefusal::NoPort);
+    listener.set_peers_refused(Leg::Client, 1);
+    metrics
+}
+
+/// Name, type and labels of every family.
+const FAMILIES: [(&str, &str, &[&str]); 24] = [
+    (
+        "ftplb_backend_checks_total",
+        "counter",
+        &["backend", "pool", "result"],
+    ),
+    (
+        "ftplb_backend_connect_seconds",
+        "histogram",
+        &["backend", "le", "pool"],
+    ),
+    (
+        "ftplb_backend_ejections_total",
+        "counter",
+        &["backend", "pool"],
+    ),
+    (
+        "ftplb_backend_greeting_seconds",
+        "histogram",
+        &["backend", "le", "pool"],
+    ),
+    ("ftplb_backend_up", "gauge", &["backend", "pool"]),
+    ("ftplb_backend_weight", "gauge", &["backend", "pool"]),
+    ("ftplb_build_info", "gauge", &["version"]),
+    ("ftplb_commands_total", "counter", &["group", "listener"]),
+    ("ftplb_leases_in_use", "gauge", &["listener"]),
+    (
+        "ftplb_leases_refused_total",
+        "counter",
+        &["listener", "reason"],
+    ),
+    (
+        "ftplb_login_failures_total",
+        "counter",
+        &["backend", "pool"],
+    ),
+    (
+        "ftplb_peer_check_refusals_total",
+        "counter",
+        &["leg", "listener"],
+    ),
+    (
+        "ftplb_replies_total",
+        "counter",
+        &["backend", "class", "pool"],
+    ),
+    ("ftplb_sessions_active", "gauge", &["backend", "pool"]),
+    (
+        "ftplb_sessions_refused_total",
+        "counter",
+        &["listener", "reason"],
+    ),
+    (
+        "ftplb_sessions_total",
+        "counter",
+        &["backend", "cause", "listener", "phase", "pool", "side"],
+    ),
+    (
+        "ftplb_transfer_bytes_total",
+        "counter",
+        &["backend", "direction", "pool"],
+    ),
+    ("ftplb_transfers_active", "gauge", &["backend", "pool"]),
+    (
+        "ftplb_transfers_total",
+        "counter",
+        &[
+            "backend",
+            "cause",
+            "direction",
+            "mode",
+            "phase",
+            "pool",
+            "side",
+        ],
+    ),
+    ("process_cpu_seconds_total", "counter", &[]),
+    ("process_max_fds", "gauge", &[]),
+    ("process_open_fds", "gauge", &[]),
+    ("process_resident_memory_bytes", "gauge", &[]),
+    ("process_start_time_seconds", "gauge", &[]),
+];
+
+/// Type and labels of the families of a rendering, by name. Checks the help text of each.
+fn families(text: &str) -> BTreeMap<&str, (&str, BTreeSet<&str>)> {
+    let mut families: BTreeMap<&str, (&str, BTreeSet<&str>)> = BTreeMap::new();
+    for line in text.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, help) = help.split_once(' ').unwrap();
+            assert!(help.len() > 15 && help.ends_with('.'), "{name}: {help:?}");
+            assert!(
+                families.insert(name, Default::default()).is_none(),
+                "{name} is there twice"
+            );
+        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = kind.split_once(' ').unwrap();
+            families.get_mut(name).unwrap().0 = kind;
+        } else {
+            let (series, _) = line.rsplit_once(' ').unwrap();
+            let (name, rest) = series.split_once('{').unwrap_or((series, "}"));
+            let suffixes = ["_bucket", "_sum", "_count"];
+            let name = suffixes
+                .iter()
+                .find_map(|suffix| name.strip_suffix(suffix))
+                .unwrap_or(name);
+            let labels = rest.trim_end_matches('}').split(',');
+            let keys = labels
+                .filter_map(|label| label.split_once('='))
+                .map(|(key, _)| key);
+            families.get_mut(name).unwrap().1.extend(keys);
+        }
+    }
+    families
+}
+
+#[test]
+fn every_family_is_rendered_with_help_type_and_bounded_labels() {
+    let text = used().render();
+    let families = families(&text);
+    assert!(
+        families.keys().eq(FAMILIES.iter().map(|(name, ..)| name)),
+        "{:?}",
+        families.keys()
+    );
+    for (name, expected_kind, expected_labels) in FAMILIES {
+        let (kind, labels) = &families[name];
+        assert_eq!(*kind, expected_kind, "{name}");
+        assert!(labels.iter().eq(expected_labels), "{name}: {labels:?}");
+    }
+}
+
+#[test]
+fn counts_are_found_where_they_belong() {
+    let text = used().render();
+    for line in [
+        r#"ftplb_backend_up{backend="a",pool="files"} 1"#,
+        r#"ftplb_backend_weight{backend="a",pool="files"} 7"#,
+        r#"ftplb_backend_checks_total{backend="a",pool="files",result="ok"} 1"#,
+        r#"ftplb_backend_checks_total{backend="a",pool="files",result="failed"} 0"#,
+        r#"ftplb_backend_connect_seconds_bucket{backend="a",pool="files",le="0.001"} 0"#,
+        r#"ftplb_backend_connect_seconds_bucket{backend="a",pool="files",le="0.0025"} 1"#,
+        r#"ftplb_backend_greeting_seconds_bucket{backend="a",pool="files",le="0.5"} 0"#,
+        r#"ftplb_backend_greeting_seconds_bucket{backend="a",pool="files",le="1"} 1"#,
+        r#"ftplb_replies_total{backend="a",class="1",pool="files"} 1"#,
+        r#"ftplb_replies_total{backend="a",class="2",pool="files"} 2"#,
+        r#"ftplb_replies_total{backend="a",class="5",pool="files"} 1"#,
+        r#"ftplb_replies_total{backend="a",class="6",pool="files"} 0"#,
+        r#"ftplb_transfer_bytes_total{backend="a",direction="to_client",pool="files"} 1024"#,
+        r#"ftplb_transfer_bytes_total{backend="a",direction="to_backend",pool="files"} 5"#,
+        r#"ftplb_transfers_total{backend="a",cause="reset",direction="download",mode="passive",phase="transfer",pool="files",side="backend"} 1"#,
+        r#"ftplb_sessions_total{backend="a",cause="reset",listener="public",phase="transfer",pool="files",side="backend"} 1"#,
+        r#"ftplb_sessions_total{backend="",cause="reset",listener="public",phase="transfer",pool="files",side="backend"} 1"#,
+        r#"ftplb_sessions_refused_total{listener="public",reason="client_limit"} 1"#,
+        r#"ftplb_sessions_refused_total{listener="public",reason="limit"} 0"#,
+        r#"ftplb_commands_total{group="transfer",listener="public"} 1"#,
+        r#"ftplb_leases_refused_total{listener="public",reason="no_port"} 1"#,
+        r#"ftplb_peer_check_refusals_total{leg="client",listener="public"} 1"#,
+    ] {
+        assert!(
+            text.lines().any(|rendered| rendered == line),
+            "{line}\nis not in\n{text}"
+        );
+    }
+}
+
+#[test]
+fn what_runs_is_counted_until_it_is_dropped() {
+    let metrics = Metrics::new();
+    let (backend, listener) = (metrics.backend("files", "a"), metrics.listener("public"));
+    let value = |name: &str| {
+        let text = metrics.render();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(name) && line.contains('{'))
+            .unwrap();
+        line.rsplit_once(' ').unwrap().1.to_owned()
+    };
+    listener.set_leases(1);
+    let running = (backend.session(), backend.session(), backend.transfer());
+    assert_eq!(value("ftplb_sessions_active"), "2");
+    assert_eq!(value("ftplb_transfers_active"), "1");
+    assert_eq!(value("ftplb_leases_in_use"), "1");
+    drop(running);
+    for gauge in ["ftplb_sessions_active", "ftplb_transfers_active"] {
+        assert_eq!(value(gauge), "0", "{gauge}");
+    }
+}
+
+#[test]
+fn the_process_is_measured() {
+    let text = Metrics::new().render();
+    let value = |name: &str| -> f64 {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        line.rsplit_once(' ').unwrap().1.parse().unwrap()
+    };
+    assert!(value("process_open_fds ") >= 3.0);
+    assert!(value("process_max_fds ") >= value("process_open_fds "));
+    assert!(value("process_resident_memory_bytes ") > 1e5);
+    let now = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .unwrap()
+        .as_secs_f64();
+    let age = now - value("process_start_time_seconds ");
+    assert!((-2.0..86_400.0).contains(&age), "started {age} seconds ago");
+}
+
+#[test]
+fn a_backend_that_is_resolved_again_counts_on() {
+    let metrics = Metrics::new();
+    metrics.backend("files", "a").ejected();
+    metrics.backend("files", "a").ejected();
+    let line = r#"ftplb_backend_ejections_total{backend="a",pool="files"} 2"#;
+    assert!(metrics.render().lines().any(|rendered| rendered == line));
+}

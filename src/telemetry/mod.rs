@@ -1,0 +1,4 @@
+//! What is told to operators: metrics and logs.
+
+pub mod log;
+pub mod metrics;
