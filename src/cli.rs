@@ -106,7 +106,7 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }),
         #[cfg(feature = "demo")]
-        Command::Demo(options) => demo::run(options),
+        Command::Demo(options) => demo::run(&options),
     }
 }
 

@@ -25,8 +25,8 @@ pub(super) struct Options {
 }
 
 /// Runs until it is interrupted.
-pub(super) fn run(options: Options) -> ExitCode {
-    match start(&options) {
+pub(super) fn run(options: &Options) -> ExitCode {
+    match start(options) {
         Ok(code) => code,
         Err(error) => {
             complain(&format!("{error:#}"));
@@ -61,7 +61,7 @@ fn start(options: &Options) -> anyhow::Result<ExitCode> {
     })?;
     log::start(&checked.config.log).context("cannot write a log")?;
     Ok(serve(checked.config, |_| {
-        print(&invitation(options, &servers))
+        print(&invitation(options, &servers));
     }))
 }
 
@@ -132,7 +132,7 @@ fn wait_until_it_accepts(address: SocketAddr) -> anyhow::Result<()> {
 
 fn invitation(options: &Options, servers: &[Server]) -> String {
     let Options { listen, admin } = options;
-    let servers: String = servers
+    let servers: Vec<String> = servers
         .iter()
         .map(|s| {
             format!(
@@ -143,6 +143,7 @@ fn invitation(options: &Options, servers: &[Server]) -> String {
             )
         })
         .collect();
+    let servers = servers.concat();
     format!(
         "Three FTP servers with their files:\n{servers}\
          and one address in front of them. Try, more than once:\n\

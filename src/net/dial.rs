@@ -5,6 +5,8 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -113,13 +115,13 @@ pub struct BackendListener {
     listener: TcpListener,
     address: SocketAddr,
     backend: IpAddr,
-    refused: u64,
+    refused: Arc<AtomicU64>,
 }
 
 impl BackendListener {
     /// Listens on `source`, the address that the backend knows from the control connection (A5), for a
-    /// connection of `backend`.
-    pub fn open(source: IpAddr, backend: IpAddr) -> io::Result<Self> {
+    /// connection of `backend`. Connections from elsewhere are reset, and counted in `refused` (A6).
+    pub fn open(source: IpAddr, backend: IpAddr, refused: Arc<AtomicU64>) -> io::Result<Self> {
         let socket = socket::bound(SocketAddr::new(source, 0))?;
         leg::prepare(&socket)?;
         let listener = socket::listen(socket, BACKLOG)?;
@@ -128,18 +130,13 @@ impl BackendListener {
             listener,
             address,
             backend: normalise(backend),
-            refused: 0,
+            refused,
         })
     }
 
     /// What the backend is told by PORT or EPRT.
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Connections from elsewhere that were reset (A6).
-    pub fn refused(&self) -> u64 {
-        self.refused
     }
 
     /// Waits for the backend. Others are reset and do not count. Drop the listener when it is ready.
@@ -150,7 +147,7 @@ impl BackendListener {
                 return Poll::Ready(Ok(Leg::new(stream)));
             }
             tracing::debug!(%peer, backend = %self.backend, "foreign data connection reset");
-            self.refused += 1;
+            self.refused.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -10,6 +10,8 @@ use std::task::{Context, Poll, ready};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
+use super::socket;
+
 /// The stream of one control connection.
 #[derive(Debug)]
 pub enum ControlStream {
@@ -37,11 +39,7 @@ impl ControlStream {
 
     /// Sends one urgent byte: the Telnet data mark of a Synch (T6).
     pub fn poll_write_urgent(&self, cx: &mut Context<'_>, byte: u8) -> Poll<io::Result<()>> {
-        self.poll_writable(cx, |stream| {
-            stream.try_io(tokio::io::Interest::WRITABLE, || {
-                SockRef::from(stream).send_out_of_band(&[byte]).map(drop)
-            })
-        })
+        self.poll_writable(cx, |stream| socket::send_urgent(stream, byte))
     }
 
     fn poll_writable<T>(

@@ -349,7 +349,9 @@ impl Driver {
     fn listen(&mut self, id: DataId) {
         let opened = match &self.pick {
             Some(pick) => self.backend_local().and_then(|local| {
-                BackendListener::open(local, socket::normalise(pick.target.address.ip()))
+                let backend = socket::normalise(pick.target.address.ip());
+                let refused = Arc::clone(&self.service.backend_peers_refused);
+                BackendListener::open(local, backend, refused)
             }),
             None => Err(io::ErrorKind::NotConnected.into()),
         };

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::balance::Pick;
 use crate::ending::{Cause, Ending, Moved, Side};
 use crate::ftp::command::{Direction, Verb};
+use crate::ftp::reply::Code;
 use crate::ftp::text::Escaped;
 use crate::health::Availability;
 use crate::net::ports::LeaseError;
@@ -187,7 +188,7 @@ impl SessionRecord {
             side = ending.side.label(),
             phase = ending.phase.label(),
             cause = ending.cause.label(),
-            reply = code.map(|code| code.value()),
+            reply = code.map(Code::value),
             to_client_bytes = moved.to_client,
             to_backend_bytes = moved.to_backend,
             seconds,

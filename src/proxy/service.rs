@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::balance::Pool;
@@ -30,6 +31,8 @@ pub struct Service {
     pub strict_port20: bool,
     /// All live sessions of the process.
     pub sessions: Arc<Sessions>,
+    /// Connections to backend listeners that came from elsewhere (A6).
+    pub backend_peers_refused: Arc<AtomicU64>,
     /// Where sessions are counted when they end.
     pub metrics: Arc<Metrics>,
     /// The counters of this listener.
@@ -81,6 +84,7 @@ impl Service {
             name,
             address: listener.address,
             settings: Arc::new(settings),
+            backend_peers_refused: Arc::default(),
             ports: Arc::new(ports),
             pool,
             source: of_pool.and_then(|pool| pool.source),
@@ -95,6 +99,8 @@ impl Service {
         self.listener.set_leases(self.ports.in_use());
         self.listener
             .set_peers_refused(Leg::Client, self.ports.refused());
+        let refused = self.backend_peers_refused.load(Ordering::Relaxed);
+        self.listener.set_peers_refused(Leg::Backend, refused);
         for (target, metrics) in self.pool.snapshot(now).targets().iter().zip(&self.backends) {
             metrics.set_up(target.state == Availability::Up);
             metrics.set_weight(target.weight);

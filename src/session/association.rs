@@ -166,9 +166,14 @@ impl Session {
             return;
         };
         let (id, came) = (candidate.id, candidate.has_come());
+        if candidate.end().is_some() {
+            // Somebody has used the lease up before the client could know of it.
+            self.send(Side::Client, replies::NO_DATA_CONNECTION, false);
+            return;
+        }
         // P4, RFC 2577 §3: a privileged port is nobody's data port.
         let Some(port) = port.filter(|port| *port >= 1024) else {
-            self.act(Action::Release(candidate.id));
+            self.act(Action::Release(id));
             self.tell(Tell::Oddity("named no usable data port"));
             self.send(Side::Client, replies::NO_DATA_CONNECTION, false);
             return;

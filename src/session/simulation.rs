@@ -1,1 +1,309 @@
+//! A seeded simulation: clients and backends, plausible and mean, data and time, in any order.
+//!
+//! The [`World`] obeys the session as the driver would, keeps the books of what is open, and checks after
+//! every action what must hold always. `FTPLB_SIM_SEED` replays one seed, `FTPLB_SIM_STEPS` sets its length.
 
+mod books;
+mod parties;
+
+use std::collections::VecDeque;
+use std::env;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use self::books::Books;
+use self::parties::{Backend, Client, Manner, Random};
+use crate::config::{BackendActive, BackendPassive, PortAddress};
+use crate::ending::Side;
+use crate::limits::{Limits, Timeouts};
+use crate::session::{Action, DataEvent, DataId, Input, Order, Picked, Session, Settings};
+
+#[test]
+fn what_must_hold_always_holds_whatever_happens() {
+    let number = |name| env::var(name).ok().and_then(|text| text.parse().ok());
+    let steps = number("FTPLB_SIM_STEPS").unwrap_or(200);
+    match number("FTPLB_SIM_SEED") {
+        Some(seed) => World::new(seed).run(steps),
+        None => (0..400).for_each(|seed| World::new(seed).run(steps)),
+    }
+}
+
+struct World {
+    seed: u64,
+    random: Random,
+    session: Session,
+    settings: Arc<Settings>,
+    now: Instant,
+    client: Client,
+    backend: Backend,
+    books: Books,
+    picking: bool,
+    is_drained: bool,
+    trace: Vec<String>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let settings = Arc::new(Settings {
+            limits: Limits {
+                pending_commands: random.pick(&[4, 64]),
+                ..Limits::default()
+            },
+            timeouts: Timeouts::default(),
+            advertise: None,
+            port_address: random.pick(&[PortAddress::Reject, PortAddress::UseControlIp]),
+            backend_passive: random.pick(&[BackendPassive::Same, BackendPassive::Epsv]),
+            backend_active: random.pick(&[BackendActive::Active, BackendActive::Passive]),
+        });
+        let now = Instant::now();
+        let session = Session::new(Arc::clone(&settings), books::CLIENT, books::VIP, now);
+        let client = Client::new(random.pick(&[Manner::Orderly, Manner::Orderly, Manner::Mean]));
+        let manners = [
+            Manner::Orderly,
+            Manner::Orderly,
+            Manner::Eager,
+            Manner::Mean,
+        ];
+        let mut world = Self {
+            seed,
+            session,
+            settings,
+            now,
+            client,
+            backend: Backend::new(random.pick(&manners)),
+            books: Books::default(),
+            picking: false,
+            is_drained: false,
+            trace: Vec::new(),
+            random,
+        };
+        world.obey();
+        world
+    }
+
+    fn run(mut self, steps: u64) {
+        for _ in 0..steps {
+            if self.books.closed.is_some() {
+                break;
+            }
+            self.step();
+            self.check();
+        }
+        self.finish();
+    }
+
+    fn step(&mut self) {
+        match self.random.below(100) {
+            0..35 => self.client_speaks(),
+            35..65 => self.backend_speaks(),
+            65..90 => self.data_moves(),
+            90..97 => {
+                let seconds = self.random.pick(&[0, 1, 5, 11, 61]);
+                self.pass(Duration::from_secs(seconds));
+            }
+            97 => self.stale_event(),
+            98 if self.random.one_in(20) => {
+                self.is_drained = true;
+                self.note("drain");
+                self.session.on_order(Order::Drain, self.now);
+            }
+            _ => {
+                let is_mid_line = self.random.one_in(2);
+                self.session.note_mid_line(is_mid_line, self.now);
+            }
+        }
+        self.obey();
+    }
+
+    fn client_speaks(&mut self) {
+        if !self.session.wants_client() {
+            return;
+        }
+        let input = self.client.says(&mut self.random, self.books.port);
+        self.note(&format!("client: {input:?}"));
+        if self.client.was_heard(&input) {
+            self.books.awaits(&input);
+        }
+        self.session.on_client(input, self.now);
+    }
+
+    fn backend_speaks(&mut self) {
+        if self.picking {
+            self.picking = false;
+            let picked = match self.random.below(10) {
+                0 => Picked::Failed,
+                1 if self.random.one_in(5) => Picked::None,
+                _ => Picked::Connected {
+                    local: books::LOCAL,
+                    peer: books::BACKEND,
+                },
+            };
+            self.backend.begin();
+            self.note(&format!("{picked:?}"));
+            self.session.on_picked(picked, self.now);
+        } else if self.session.wants_backend()
+            && let Some(input) = self.backend.says(&mut self.random, &self.books)
+        {
+            self.note(&format!("backend: {input:?}"));
+            self.session.on_backend(input, self.now);
+        }
+    }
+
+    fn data_moves(&mut self) {
+        if let Some((id, event)) = self.books.data_event(&mut self.random, self.now) {
+            self.note(&format!("{id:?}: {event:?}"));
+            self.session.on_data(id, event, self.now);
+        }
+    }
+
+    /// What happens to an association that is no more is of no consequence.
+    fn stale_event(&mut self) {
+        let id = DataId(self.random.below(20) as u32 + 1);
+        let local = std::net::SocketAddr::new(books::LOCAL, 9_999);
+        let event = self.random.pick(&[
+            DataEvent::Accepted,
+            DataEvent::Dialled,
+            DataEvent::DialFailed,
+            DataEvent::Unavailable,
+            DataEvent::Ready(local),
+        ]);
+        if self.books.is_past(id)
+            && self
+                .session
+                .association_mut(id)
+                .is_none_or(|a| a.end().is_some())
+        {
+            self.note(&format!("stale {id:?}: {event:?}"));
+            self.session.on_data(id, event, self.now);
+        }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        let mut calls = 0;
+        while let Some(due) = self.session.deadline().filter(|due| *due <= end) {
+            calls = if due > self.now { 0 } else { calls + 1 };
+            assert!(calls < 4, "a busy deadline");
+            self.now = self.now.max(due);
+            self.session.on_deadline(self.now, self.books.moved);
+            self.obey();
+            for (id, event) in self.books.overdue(self.now, &self.settings.timeouts) {
+                self.session.on_data(id, event, self.now);
+                self.obey();
+            }
+        }
+        self.now = end;
+        for (id, event) in self.books.overdue(self.now, &self.settings.timeouts) {
+            self.session.on_data(id, event, self.now);
+            self.obey();
+        }
+    }
+
+    /// Both parties are gone: time alone ends the session.
+    fn finish(&mut self) {
+        self.note("finish");
+        if self.books.closed.is_none() && self.session.wants_client() {
+            let input = self.random.pick_of([Input::Eof, Input::Reset]);
+            self.session.on_client(input, self.now);
+            self.obey();
+        }
+        for _ in 0..4 {
+            if self.picking {
+                self.picking = false;
+                self.session.on_picked(Picked::Failed, self.now);
+            } else if self.session.wants_backend() {
+                let input = self.random.pick_of([Input::Eof, Input::Reset]);
+                self.session.on_backend(input, self.now);
+            }
+            self.obey();
+        }
+        for _ in 0..100 {
+            if self.books.closed.is_none() {
+                self.pass(Duration::from_secs(60));
+                self.check();
+            }
+        }
+        assert!(self.books.closed.is_some(), "the session does not end");
+        assert_eq!(self.session.deadline(), None);
+        self.session.on_client(Input::Eof, self.now);
+        self.session.on_backend(Input::Eof, self.now);
+        self.session.on_order(Order::Kill, self.now);
+        self.session.on_deadline(self.now, 0);
+        assert_eq!(self.session.poll_action(), None, "after the end");
+    }
+
+    fn obey(&mut self) {
+        while let Some(action) = self.session.poll_action() {
+            self.note(&format!("    {action:?}"));
+            assert!(self.books.closed.is_none(), "after the end");
+            match action {
+                Action::Pick => {
+                    assert!(!self.picking && !self.client.was_greeted, "decision 7");
+                    self.picking = true;
+                }
+                Action::Send {
+                    to: Side::Client,
+                    text,
+                    alone,
+                } => self.client_hears(&text, alone),
+                Action::Send { to, text, .. } => {
+                    assert_eq!(to, Side::Backend);
+                    self.books.sent_to_backend(&text);
+                    self.backend.hears(&text);
+                }
+                Action::Lease(id) | Action::Listen(id) => {
+                    let is_granted = !self.random.one_in(20);
+                    let is_lease = matches!(action, Action::Lease(_));
+                    let event = self.books.open(id, is_lease, is_granted, self.now);
+                    self.session.on_data(id, event, self.now);
+                }
+                action => self.books.obey(&action, self.now),
+            }
+        }
+    }
+
+    fn client_hears(&mut self, text: &Bytes, alone: bool) {
+        if !self.client.was_greeted {
+            self.client.was_greeted = true;
+            return;
+        }
+        let is_in_order = self.backend.manner == Manner::Orderly && !self.is_drained;
+        self.books.sent_to_client(text, alone, is_in_order);
+    }
+
+    fn check(&self) {
+        let session = &self.session;
+        let limits = &self.settings.limits;
+        assert!(session.pending.len() + session.held.len() <= limits.pending_commands + 1);
+        assert!(session.held_bytes <= limits.queued_bytes + limits.command_line_bytes);
+        let held: usize = session.held.iter().map(|line| line.bytes()).sum();
+        assert_eq!(session.held_bytes, held);
+        assert!(session.finishing.len() <= 4);
+        self.books.check();
+        for id in self.books.open_ids() {
+            let is_known = session
+                .associations()
+                .any(|a| a.id == id && a.end().is_none());
+            assert!(is_known, "{id:?} has outlived its association");
+        }
+    }
+
+    fn note(&mut self, what: &str) {
+        self.trace.push(what.to_owned());
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let trace: VecDeque<&str> = self.trace.iter().map(String::as_str).collect();
+            for line in trace.iter().skip(trace.len().saturating_sub(60)) {
+                println!("{line}");
+            }
+            println!("FTPLB_SIM_SEED={} ({:?})", self.seed, self.backend.manner);
+        }
+    }
+}

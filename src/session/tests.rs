@@ -6,4 +6,4 @@ mod ending;
 mod hold;
 mod passive;
 mod replies;
-mod talk;
+pub(super) mod talk;

@@ -24,7 +24,7 @@ pub(super) enum ClientLine {
 }
 
 impl ClientLine {
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         match self {
             Self::TooLong => 0,
             Self::Whole { text, .. } => text.len(),

@@ -14,6 +14,7 @@ address = "10.0.0.11"
 fn surroundings() -> Surroundings {
     Surroundings {
         ephemeral_ports: Some(32_768..=60_999),
+        reserved_ports: Vec::new(),
         descriptors: Some(20_000),
     }
 }

@@ -198,6 +198,7 @@ fn the_example_is_right_and_shows_every_section() {
     let text = file("deploy/ftplb.example.toml");
     let surroundings = Surroundings {
         ephemeral_ports: Some(32_768..=60_999),
+        reserved_ports: Vec::new(),
         descriptors: Some(20_000),
     };
     let checked = check(&text, "ftplb.example.toml", &surroundings)

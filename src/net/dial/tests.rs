@@ -1,5 +1,7 @@
 use std::future::poll_fn;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::net::testing::{End, connect, ending, soon};
@@ -135,11 +137,12 @@ async fn a8_a_client_that_refuses_is_not_tried_from_another_port() {
 #[tokio::test]
 async fn a6_only_the_backend_is_accepted() {
     let (source, backend) = (IpAddr::from([127, 0, 0, 1]), [127, 0, 0, 7]);
-    let mut listener = BackendListener::open(source, backend.into()).unwrap();
+    let refused = Arc::<AtomicU64>::default();
+    let mut listener = BackendListener::open(source, backend.into(), Arc::clone(&refused)).unwrap();
     let mut stranger = connect([127, 0, 0, 8], listener.address()).await.unwrap();
     let mut wanted = connect(backend, listener.address()).await.unwrap();
     let leg = soon(poll_fn(|cx| listener.poll_accept(cx))).await.unwrap();
-    assert_eq!(listener.refused(), 1);
+    assert_eq!(refused.load(Ordering::Relaxed), 1);
     assert_eq!(soon(ending(&mut stranger)).await.1, End::Rst);
     leg.finish().unwrap();
     assert_eq!(soon(ending(&mut wanted)).await.1, End::Fin);

@@ -326,6 +326,19 @@ fn s5_who_connects_before_the_227_is_served_after_it() {
 }
 
 #[test]
+fn s5_a_lease_that_was_used_up_before_the_227_is_a_425() {
+    let mut t = Talk::logged_in();
+    t.client("PASV");
+    t.leased(50_000);
+    t.to_backend("PASV");
+    t.data(DataEvent::Accepted);
+    t.data_is_cut(Side::Client);
+    t.backend("227 (10,0,0,1,31,64)");
+    t.to_client("425 Can't open data connection.");
+    t.passive();
+}
+
+#[test]
 fn s6_curls_order_of_commands_works() {
     let mut t = Talk::logged_in();
     t.asks_passive();

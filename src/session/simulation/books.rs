@@ -1,0 +1,284 @@
+//! What the driver of the simulation has open, and what is still to be told and answered.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use super::parties::{Random, is_final, tag_of};
+use crate::ending::{Cause, Ending, Phase, Side};
+use crate::ftp::command::{self, Direction};
+use crate::limits::Timeouts;
+use crate::session::tests::talk;
+use crate::session::{Action, DataEvent, DataId, Input, Moved, Tell};
+
+pub(super) const CLIENT: SocketAddr = talk::CLIENT;
+pub(super) const VIP: SocketAddr = talk::VIP;
+pub(super) const LOCAL: IpAddr = talk::LOCAL;
+pub(super) const BACKEND: SocketAddr = talk::BACKEND;
+
+#[derive(Default)]
+pub(super) struct Books {
+    open: BTreeMap<DataId, Open>,
+    last: Option<DataId>,
+    /// The port of the last lease.
+    pub(super) port: u16,
+    pub(super) moved: u64,
+    /// The client's commands that wait for their reply: their tags, none if ftplb answers.
+    awaited: VecDeque<Option<u64>>,
+    answered: Vec<u64>,
+    transfers: usize,
+    told: usize,
+    is_shut: bool,
+    pub(super) closed: Option<Ending>,
+}
+
+/// One association as the driver knows it.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    port: Option<u16>,
+    has_first: bool,
+    dials: bool,
+    relays: bool,
+    finished: [bool; 2],
+    distrusted: bool,
+    moved: Moved,
+    since: Instant,
+}
+
+impl Books {
+    /// The client has said something that is to be answered.
+    pub(super) fn awaits(&mut self, input: &Input) {
+        let tag = match input {
+            Input::Line { text, .. } => tag_of(text),
+            _ => None,
+        };
+        self.awaited.push_back(tag);
+    }
+
+    pub(super) fn sent_to_backend(&mut self, text: &[u8]) {
+        let command = command::parse(text).expect("the backend is sent commands only");
+        if command.verb.transfer().is_some() {
+            self.transfers += 1;
+        }
+    }
+
+    /// Every reply answers a command, once, and those in order that are asked in order.
+    pub(super) fn sent_to_client(&mut self, text: &[u8], alone: bool, is_in_order: bool) {
+        assert!(!text.contains(&b'\r') && !text.contains(&b'\n'));
+        if text.starts_with(b"227 ") || text.starts_with(b"229 ") {
+            assert!(alone, "R11");
+            assert!(
+                self.open.values().any(|open| open.port == Some(self.port)),
+                "a port without a lease"
+            );
+        }
+        if !is_final(text) || text.starts_with(b"421") {
+            return;
+        }
+        let tag = tag_of(text);
+        if let Some(tag) = tag {
+            assert!(!self.answered.contains(&tag), "answered twice");
+            self.answered.push(tag);
+        }
+        if is_in_order {
+            let awaited = self.awaited.pop_front();
+            assert_eq!(awaited, Some(tag), "a reply out of its turn");
+        }
+    }
+
+    /// A lease or a listener is asked for.
+    pub(super) fn open(
+        &mut self,
+        id: DataId,
+        is_lease: bool,
+        is_granted: bool,
+        now: Instant,
+    ) -> DataEvent {
+        if !is_granted {
+            self.last = Some(id);
+            return DataEvent::Unavailable;
+        }
+        let port = 10_000 + u16::try_from(id.0).expect("few associations");
+        self.insert(id, is_lease.then_some(port), now);
+        let ip = if is_lease {
+            self.port = port;
+            VIP.ip()
+        } else {
+            LOCAL
+        };
+        DataEvent::Ready(SocketAddr::new(ip, port))
+    }
+
+    fn insert(&mut self, id: DataId, port: Option<u16>, now: Instant) {
+        assert!(self.last.is_none_or(|last| last < id), "an id twice");
+        self.last = Some(id);
+        self.open.insert(
+            id,
+            Open {
+                port,
+                has_first: false,
+                dials: false,
+                relays: false,
+                finished: [false; 2],
+                distrusted: false,
+                moved: Moved::default(),
+                since: now,
+            },
+        );
+    }
+
+    pub(super) fn obey(&mut self, action: &Action, now: Instant) {
+        match *action {
+            Action::DialBackend(id, port) => {
+                assert!(port >= 1024, "P4");
+                if !self.open.contains_key(&id) {
+                    // A12: nothing was open for it before.
+                    self.insert(id, None, now);
+                    self.get(id).has_first = true;
+                }
+                self.dial(id, now);
+            }
+            Action::DialClient(id, target) => {
+                assert_eq!(target.ip(), CLIENT.ip(), "A3");
+                self.dial(id, now);
+            }
+            Action::Relay(id) => {
+                let open = self.get(id);
+                assert!(open.has_first && !open.dials && !open.relays);
+                open.relays = true;
+                open.since = now;
+            }
+            Action::DistrustEnd(id) => {
+                let open = self.get(id);
+                assert!(open.relays && !open.distrusted && !open.finished[1]);
+                open.distrusted = true;
+            }
+            // A12: there may be nothing yet.
+            Action::Release(id) => {
+                assert!(self.open.remove(&id).is_some() || self.last.is_none_or(|last| last < id));
+                self.last = self.last.max(Some(id));
+            }
+            Action::ShutdownBackend => {
+                assert!(!self.is_shut);
+                self.is_shut = true;
+            }
+            Action::Tell(Tell::Transfer(end)) => {
+                self.told += usize::from(end.verb.is_some());
+                assert!(end.data.is_none_or(|id| self.open.contains_key(&id)));
+            }
+            Action::Close(ending) => {
+                assert_eq!(self.open.len(), 0, "{:?}", self.open);
+                assert_eq!(self.told, self.transfers, "every transfer is told of once");
+                self.closed = Some(ending);
+            }
+            _ => {}
+        }
+    }
+
+    fn dial(&mut self, id: DataId, now: Instant) {
+        let open = self.get(id);
+        assert!(open.has_first && !open.dials && !open.relays);
+        open.dials = true;
+        open.since = now;
+    }
+
+    fn get(&mut self, id: DataId) -> &mut Open {
+        self.open
+            .get_mut(&id)
+            .expect("an action on what is not open")
+    }
+
+    /// Whether the association is none that the driver knows, but was one.
+    pub(super) fn is_past(&self, id: DataId) -> bool {
+        !self.open.contains_key(&id) && self.last.is_some_and(|last| id <= last)
+    }
+
+    pub(super) fn open_ids(&self) -> impl Iterator<Item = DataId> {
+        self.open.keys().copied()
+    }
+
+    pub(super) fn check(&self) {
+        assert!(self.told <= self.transfers);
+    }
+
+    /// Whether data moves for the backend to speak of.
+    pub(super) fn is_relaying(&self) -> bool {
+        self.open.values().any(|open| open.relays)
+    }
+
+    /// Something that may happen to an association that is open.
+    pub(super) fn data_event(
+        &mut self,
+        random: &mut Random,
+        now: Instant,
+    ) -> Option<(DataId, DataEvent)> {
+        let index = random.below(self.open.len().max(1) as u64);
+        let index = usize::try_from(index).expect("few associations");
+        let (&id, open) = self.open.iter_mut().nth(index)?;
+        if open.has_first && random.one_in(12) {
+            return Some((id, self.cut(id)));
+        }
+        let event = if !open.has_first {
+            open.has_first = true;
+            DataEvent::Accepted
+        } else if open.dials {
+            if random.one_in(8) {
+                return Some((id, DataEvent::DialFailed));
+            }
+            open.dials = false;
+            DataEvent::Dialled
+        } else if open.relays {
+            open.since = now;
+            match open.finished {
+                [true, true] => {
+                    let moved = open.moved;
+                    self.open.remove(&id);
+                    return Some((id, DataEvent::Ended(moved)));
+                }
+                [false, _] if random.one_in(3) => {
+                    open.finished[0] = true;
+                    DataEvent::Finished(Direction::ToClient)
+                }
+                [_, false] if random.one_in(2) => {
+                    open.finished[1] = true;
+                    DataEvent::Finished(Direction::ToBackend)
+                }
+                _ => {
+                    open.moved.to_client += 1;
+                    self.moved += 1;
+                    return None;
+                }
+            }
+        } else {
+            return None;
+        };
+        Some((id, event))
+    }
+
+    fn cut(&mut self, id: DataId) -> DataEvent {
+        let moved = self.open.remove(&id).map(|open| open.moved);
+        DataEvent::Cut {
+            moved: moved.unwrap_or_default(),
+            ending: Ending::new(Side::Client, Phase::Transfer, Cause::Reset),
+        }
+    }
+
+    /// The driver's own deadlines: a dial, and data that stands still (A9, O3).
+    pub(super) fn overdue(
+        &mut self,
+        now: Instant,
+        timeouts: &Timeouts,
+    ) -> Vec<(DataId, DataEvent)> {
+        let mut events = Vec::new();
+        let ids: Vec<DataId> = self.open_ids().collect();
+        for id in ids {
+            let open = *self.get(id);
+            if open.dials && open.since + timeouts.data_dial <= now {
+                events.push((id, DataEvent::DialFailed));
+            } else if open.relays && open.since + timeouts.data_idle <= now {
+                events.push((id, self.cut(id)));
+            }
+        }
+        events
+    }
+}

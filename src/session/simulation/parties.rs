@@ -1,0 +1,306 @@
+//! The client and the backend of the simulation. Commands carry a tag `#n` that their replies repeat.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::books::Books;
+use crate::ftp::command::{self, Verb};
+use crate::session::Input;
+
+/// How a party behaves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Manner {
+    /// Does several things at a time, as pyftpdlib.
+    Eager,
+    /// Says and does anything.
+    Mean,
+    /// One thing after the other, as vsftpd.
+    Orderly,
+}
+
+pub(super) struct Client {
+    manner: Manner,
+    tag: u64,
+    has_begun: bool,
+    has_quit: bool,
+    pub(super) was_greeted: bool,
+}
+
+impl Client {
+    pub(super) fn new(manner: Manner) -> Self {
+        Self {
+            manner,
+            tag: 0,
+            has_begun: false,
+            has_quit: false,
+            was_greeted: false,
+        }
+    }
+
+    /// Whether what it said is to be answered.
+    pub(super) fn was_heard(&mut self, input: &Input) -> bool {
+        let had_quit = self.has_quit;
+        match input {
+            Input::Line { text, .. } => self.has_quit |= text.starts_with(b"QUIT"),
+            Input::TooLong => {}
+            _ => return false,
+        }
+        !had_quit
+    }
+
+    pub(super) fn says(&mut self, random: &mut Random, port: u16) -> Input {
+        self.tag += 1;
+        let tag = self.tag;
+        if !self.has_begun {
+            self.has_begun = true;
+            return line(format!("USER #{tag}"));
+        }
+        if tag == 2 {
+            return line(format!("PASS #{tag}"));
+        }
+        match random.below(if self.manner == Manner::Mean { 60 } else { 44 }) {
+            0..6 => line("PASV".to_owned()),
+            6..10 => line("EPSV".to_owned()),
+            10..13 => line("PORT 192,0,2,7,19,136".to_owned()),
+            13 => line("EPRT |1|192.0.2.7|5000|".to_owned()),
+            14..24 => {
+                let verb = random.pick(&["RETR", "STOR", "LIST", "MLSD", "APPE"]);
+                line(format!("{verb} #{tag}"))
+            }
+            24..28 => Input::Line {
+                text: Bytes::from(format!("ABOR #{tag}")),
+                interrupt: random.one_in(2),
+            },
+            28..42 => {
+                let verbs = ["NOOP", "STAT", "TYPE", "CWD", "FEAT", "XYZ", "PWD", "REST"];
+                line(format!("{} #{tag}", random.pick(&verbs)))
+            }
+            42 if random.one_in(4) => line(format!("QUIT #{tag}")),
+            43 if random.one_in(8) => random.pick_of([Input::Eof, Input::Reset]),
+            44..46 => Input::TooLong,
+            46..48 => line(format!("REIN #{tag}")),
+            48..50 => line(format!("USER #{tag}")),
+            50..52 => line(format!("PASS #{tag}")),
+            52 if random.one_in(20) => Input::Runaway,
+            53 => line("EPSV ALL".to_owned()),
+            54 => line("PORT 9,9,9,9,0,21".to_owned()),
+            55 => line(format!("PASV {port}")),
+            56 => line("AUTH TLS".to_owned()),
+            57 => line("\0".to_owned()),
+            _ => line(format!("NOOP #{tag}")),
+        }
+    }
+}
+
+pub(super) struct Backend {
+    pub(super) manner: Manner,
+    inbox: VecDeque<Bytes>,
+    outbox: VecDeque<String>,
+    /// The tag of the transfer under way.
+    busy: Option<u64>,
+    has_data: bool,
+    is_leaving: bool,
+}
+
+impl Backend {
+    pub(super) fn new(manner: Manner) -> Self {
+        Self {
+            manner,
+            inbox: VecDeque::new(),
+            outbox: VecDeque::new(),
+            busy: None,
+            has_data: false,
+            is_leaving: false,
+        }
+    }
+
+    /// A new connection to it.
+    pub(super) fn begin(&mut self) {
+        *self = Self::new(self.manner);
+        self.outbox.push_back("220-hello".to_owned());
+        self.outbox.push_back("220 there".to_owned());
+    }
+
+    pub(super) fn hears(&mut self, text: &Bytes) {
+        self.inbox.push_back(text.clone());
+    }
+
+    pub(super) fn says(&mut self, random: &mut Random, books: &Books) -> Option<Input> {
+        if self.manner == Manner::Mean && random.one_in(6) {
+            return Some(mean(random));
+        }
+        if random.one_in(300) {
+            return Some(random.pick_of([Input::Eof, Input::Reset]));
+        }
+        if self.outbox.is_empty() {
+            self.works(random, books);
+        }
+        match self.outbox.pop_front() {
+            Some(text) => Some(line(text)),
+            None => self.is_leaving.then_some(Input::Eof),
+        }
+    }
+
+    fn works(&mut self, random: &mut Random, books: &Books) {
+        if let Some(tag) = self.busy {
+            if !books.is_relaying() || random.one_in(4) {
+                self.busy = None;
+                self.has_data = false;
+                let code = random.pick(&[226, 226, 226, 426, 451]);
+                self.outbox.push_back(format!("{code} #{tag}"));
+                return;
+            }
+            if self.manner == Manner::Orderly {
+                return;
+            }
+        }
+        let Some(text) = self.inbox.pop_front() else {
+            return;
+        };
+        let command = command::parse(&text).expect("checked when it was sent");
+        let tag = tag_of(&text).unwrap_or_default();
+        let reply = match command.verb {
+            Verb::Pasv | Verb::Epsv if random.one_in(6) => "500 no".to_owned(),
+            Verb::Pasv => {
+                self.has_data = true;
+                "227 ok (10,0,0,1,31,64)".to_owned()
+            }
+            Verb::Epsv => {
+                self.has_data = true;
+                "229 ok (|||8000|)".to_owned()
+            }
+            Verb::Port | Verb::Eprt if random.one_in(6) => "500 no".to_owned(),
+            Verb::Port | Verb::Eprt => {
+                self.has_data = true;
+                "200 ok".to_owned()
+            }
+            verb if verb.transfer().is_some() => {
+                if !self.has_data || self.busy.is_some() {
+                    format!("425 #{tag}")
+                } else if random.one_in(5) {
+                    format!("550 #{tag}")
+                } else {
+                    self.busy = Some(tag);
+                    format!("150 #{tag}")
+                }
+            }
+            Verb::Abor => {
+                if let Some(transfer) = self.busy.take() {
+                    self.outbox.push_back(format!("426 #{transfer}"));
+                }
+                format!("{} #{tag}", random.pick(&[225, 226]))
+            }
+            Verb::User => format!("331 #{tag}"),
+            Verb::Pass => format!("230 #{tag}"),
+            Verb::Rein => format!("{} #{tag}", random.pick(&[220, 502])),
+            Verb::Quit => {
+                self.is_leaving = true;
+                format!("221 #{tag}")
+            }
+            Verb::Feat | Verb::Stat => {
+                self.outbox.push_back(format!("211-#{tag}"));
+                self.outbox.push_back("227 inner (1,2,3,4,5,6)".to_owned());
+                format!("211 #{tag}")
+            }
+            Verb::Rest => format!("350 #{tag}"),
+            Verb::Noop => format!("200 #{tag}"),
+            _ => format!("{} #{tag}", random.pick(&[200, 250, 257, 550, 500])),
+        };
+        self.outbox.push_back(reply);
+    }
+}
+
+fn mean(random: &mut Random) -> Input {
+    line(
+        random
+            .pick(&[
+                "120 wait",
+                "150 x",
+                "150-x",
+                "200 x",
+                "200-x",
+                "202 x",
+                "211 x",
+                "213-x",
+                "220 x",
+                "221 x",
+                "225 x",
+                "226 x",
+                "226-x",
+                "226 x",
+                "230 x",
+                "250 x",
+                "257 x",
+                "331 x",
+                "350 x",
+                "421 x",
+                "425 x",
+                "426 x",
+                "426 x",
+                "450 x",
+                "500 x",
+                "502 x",
+                "530 x",
+                "550 x",
+                "631 x",
+                "",
+                "x",
+                "227 (10,0,0,1,31,64)",
+                "229 (|||8000|)",
+                "227 (1)",
+            ])
+            .to_owned(),
+    )
+}
+
+fn line(text: String) -> Input {
+    let interrupt = false;
+    let text = Bytes::from(text);
+    Input::Line { text, interrupt }
+}
+
+/// The number behind `#`.
+pub(super) fn tag_of(text: &[u8]) -> Option<u64> {
+    let (_, tag) = std::str::from_utf8(text).ok()?.split_once('#')?;
+    tag.parse().ok()
+}
+
+/// Whether a line is the last of a reply that answers a command.
+pub(super) fn is_final(text: &[u8]) -> bool {
+    matches!(text, [b'2'..=b'6', b, c, b' ', ..] if b.is_ascii_digit() && c.is_ascii_digit())
+}
+
+/// SplitMix64.
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub(super) fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+
+    pub(super) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[usize::try_from(self.below(of.len() as u64)).expect("a small number")]
+    }
+
+    pub(super) fn pick_of<T, const N: usize>(&mut self, of: [T; N]) -> T {
+        let index = usize::try_from(self.below(N as u64)).expect("a small number");
+        of.into_iter().nth(index).expect("below the length")
+    }
+}
