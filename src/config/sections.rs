@@ -235,6 +235,11 @@ fn timeouts(s: &mut Section<'_>) -> Timeouts {
         data_idle: wait("data_idle", default.data_idle),
         settle: wait("settle", default.settle),
         drain: wait("drain", default.drain),
+        upload_end: s.or(
+            "upload_end",
+            duration(Duration::ZERO..=SECOND),
+            default.upload_end,
+        ),
         // The kernel counts whole seconds, and takes no more than 32767.
         keepalive: s.or("keepalive", duration(SECOND..=9 * HOUR), default.keepalive),
     }

@@ -27,8 +27,30 @@ pub(super) struct Pump {
     splicing: Splicing,
     /// Bytes handed to the destination's kernel.
     moved: u64,
-    /// Whether the source's FIN is the end of what it had to send.
-    trusts_end: bool,
+    /// What the source's FIN means.
+    end: SourceEnd,
+}
+
+/// What the FIN of a pump's source means.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum SourceEnd {
+    /// The end of what it had to send.
+    Trusted,
+    /// That is to be asked first.
+    Ask,
+    /// It has been asked.
+    Asked,
+    /// A cut.
+    Distrusted,
+}
+
+/// How far a pump has come with its source's FIN.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum PumpEvent {
+    /// It was read and nothing is stored; whether it can be believed is to be said.
+    AtEnd,
+    /// It was handed on.
+    Finished,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -73,13 +95,25 @@ impl Pump {
             store: Store::Nothing,
             splicing,
             moved: 0,
-            trusts_end: true,
+            end: SourceEnd::Trusted,
+        }
+    }
+
+    /// The source's FIN is not handed on before it is trusted.
+    pub(super) fn ask_at_end(&mut self) {
+        self.end = SourceEnd::Ask;
+    }
+
+    /// The source's FIN is the end of what it had to send, unless it was distrusted before.
+    pub(super) fn trust_end(&mut self) {
+        if self.end != SourceEnd::Distrusted {
+            self.end = SourceEnd::Trusted;
         }
     }
 
     /// From now on the source's FIN counts as a cut.
     pub(super) fn distrust_end(&mut self) {
-        self.trusts_end = false;
+        self.end = SourceEnd::Distrusted;
     }
 
     pub(super) fn moved(&self) -> u64 {
@@ -113,7 +147,7 @@ impl Pump {
         from: &Leg,
         to: &Leg,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Broken>> {
+    ) -> Poll<Result<PumpEvent, Broken>> {
         match self.stage {
             Stage::Moving => self.poll_move(from, to, cx),
             Stage::Discarding => self.poll_discard(from, cx),
@@ -126,7 +160,7 @@ impl Pump {
         from: &Leg,
         to: &Leg,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Broken>> {
+    ) -> Poll<Result<PumpEvent, Broken>> {
         for _ in 0..TURNS {
             ready!(self.poll_flush(to, cx)).map_err(Broken::Write)?;
             let Poll::Ready(read) = self.poll_fill(from, to, cx)? else {
@@ -135,15 +169,28 @@ impl Pump {
             };
             if read == 0 {
                 self.release();
-                if !self.trusts_end {
-                    return Poll::Ready(Err(Broken::End));
-                }
-                self.stage = Stage::Done;
-                return Poll::Ready(self.finish(to).map_err(Broken::Write));
+                return self.end(to);
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// The source's FIN was read, and nothing is stored.
+    fn end(&mut self, to: &Leg) -> Poll<Result<PumpEvent, Broken>> {
+        match self.end {
+            SourceEnd::Distrusted => Poll::Ready(Err(Broken::End)),
+            SourceEnd::Ask => {
+                self.end = SourceEnd::Asked;
+                Poll::Ready(Ok(PumpEvent::AtEnd))
+            }
+            SourceEnd::Asked => Poll::Pending,
+            SourceEnd::Trusted => {
+                self.stage = Stage::Done;
+                let finished = self.finish(to).map(|()| PumpEvent::Finished);
+                Poll::Ready(finished.map_err(Broken::Write))
+            }
+        }
     }
 
     /// Writes what is stored.
@@ -251,7 +298,11 @@ impl Pump {
         })
     }
 
-    fn poll_discard(&mut self, from: &Leg, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+    fn poll_discard(
+        &mut self,
+        from: &Leg,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<PumpEvent, Broken>> {
         for _ in 0..TURNS {
             let read = BUFFER.with_borrow_mut(|buffer| from.poll_read(cx, buffer));
             if ready!(read).map_err(Broken::Read)? == 0 {

@@ -27,7 +27,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use super::leg::Leg;
-use super::pump::{Broken, Pump, Splicing};
+use super::pump::{Broken, Pump, PumpEvent, Splicing};
 use crate::ending::{Cause, Moved, Side};
 use crate::ftp::command::Direction;
 
@@ -42,6 +42,8 @@ pub struct Relay {
 /// What a relay has to tell.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RelayEvent {
+    /// The client's FIN was read and waits to be trusted or not, see [`Relay::ask_at_client_end`].
+    AtClientEnd,
     /// The end of this direction was read, every byte was written to the other leg, and its FIN was sent.
     Finished(Direction),
     /// It is over, both legs are closed. Told again at every later poll.
@@ -90,9 +92,20 @@ impl Relay {
             return Poll::Pending;
         };
         match ready!(self.flow.poll(legs, cx)) {
-            ControlFlow::Continue(direction) => Poll::Ready(RelayEvent::Finished(direction)),
+            ControlFlow::Continue(event) => Poll::Ready(event),
             ControlFlow::Break(result) => Poll::Ready(RelayEvent::Ended(self.end(result))),
         }
+    }
+
+    /// While the backend has not finished, the client's FIN is not handed on before
+    /// [`Relay::trust_client_end`]; [`RelayEvent::AtClientEnd`] asks for it.
+    pub fn ask_at_client_end(&mut self) {
+        self.flow.to_backend.ask_at_end();
+    }
+
+    /// The client's FIN is the end of its file, unless it was distrusted before.
+    pub fn trust_client_end(&mut self) {
+        self.flow.to_backend.trust_end();
     }
 
     /// From now on the client's FIN is no end of a file but a cut: its control connection has gone, so
@@ -150,8 +163,8 @@ struct Flow {
     timer: IdleTimer,
 }
 
-/// `Continue` when a direction finished, `Break` when it is over.
-type Step = ControlFlow<Result<(), Cut>, Direction>;
+/// `Break` when it is over.
+type Step = ControlFlow<Result<(), Cut>, RelayEvent>;
 
 impl Flow {
     fn new(idle: Duration, splicing: Splicing) -> Self {
@@ -201,7 +214,14 @@ impl Flow {
         loop {
             let (from, to) = legs.ends(direction);
             match ready!(self.pump_mut(direction).poll(from, to, cx)) {
-                Ok(()) => return Poll::Ready(ControlFlow::Continue(direction)),
+                Ok(PumpEvent::Finished) => {
+                    return Poll::Ready(ControlFlow::Continue(RelayEvent::Finished(direction)));
+                }
+                // After a download the client's FIN says only that it has got everything.
+                Ok(PumpEvent::AtEnd) if self.to_client.is_done() => self.to_backend.trust_end(),
+                Ok(PumpEvent::AtEnd) => {
+                    return Poll::Ready(ControlFlow::Continue(RelayEvent::AtClientEnd));
+                }
                 Err(Broken::End) => {
                     let cut = Cut {
                         side: source(direction),
@@ -356,7 +376,7 @@ const DIRECTIONS: [Direction; 2] = [Direction::ToBackend, Direction::ToClient];
 
 /// How long a client may keep a finished download's connection open. It has been sent every byte and FIN,
 /// and the kernel goes on delivering them after the leg is closed (D4); only descriptors are saved.
-const LINGER: Duration = Duration::from_secs(30);
+const LINGER: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 //! of [`ControlStream`], to which a stream can be changed in mid-session on either leg independently.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
 use std::task::{Context, Poll, ready};
 
@@ -55,6 +56,14 @@ impl ControlStream {
                 result => return Poll::Ready(result),
             }
         }
+    }
+
+    /// Whether the peer's FIN is what would be read next, known or not yet known to the runtime.
+    pub fn is_at_end(&self) -> bool {
+        let Self::Plain(stream) = self;
+        let mut byte = [MaybeUninit::uninit()];
+        // A tokio stream is in non-blocking mode: this does not wait.
+        matches!(SockRef::from(stream).peek(&mut byte), Ok(0))
     }
 
     /// Sends FIN.

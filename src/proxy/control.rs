@@ -26,7 +26,7 @@ use crate::ftp::line::Framer;
 use crate::net::dial::{self, BackendListener};
 use crate::net::socket;
 use crate::net::stream::ControlStream;
-use crate::proxy::data::{DataConnection, Dial};
+use crate::proxy::data::{DataConnection, Dial, Happened};
 use crate::proxy::party::Party;
 use crate::proxy::record::SessionRecord;
 use crate::proxy::service::Service;
@@ -41,6 +41,7 @@ pub(super) struct Driver {
     backend: Option<Party>,
     data: Vec<DataConnection>,
     dialling: Option<Dialling>,
+    doubt: Option<Doubt>,
     pick: Option<Pick>,
     tried: Vec<usize>,
     /// When the backend's control connection stood, until it greeted.
@@ -57,8 +58,16 @@ struct Dialling {
     dial: Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>,
 }
 
+/// An upload has ended by the client's FIN, which is passed on when the time is up.
+struct Doubt {
+    id: DataId,
+    until: Pin<Box<Sleep>>,
+}
+
 /// What a session waits for.
 enum Event {
+    AtClientEnd(DataId),
+    Believe(DataId),
     Backend(Input),
     Client(Input),
     Connected(io::Result<TcpStream>),
@@ -84,6 +93,7 @@ impl Driver {
             backend: None,
             data: Vec::new(),
             dialling: None,
+            doubt: None,
             pick: None,
             tried: Vec::new(),
             connected: None,
@@ -110,6 +120,8 @@ impl Driver {
     fn handle(&mut self, event: Event) {
         let now = Instant::now();
         match event {
+            Event::AtClientEnd(id) => self.on_client_end(id, now),
+            Event::Believe(id) => self.believe(id),
             Event::Backend(input) => self.session.on_backend(input, now),
             Event::Client(input) => self.session.on_client(input, now),
             Event::Connected(result) => self.on_connected(result, now),
@@ -132,6 +144,31 @@ impl Driver {
         }
     }
 
+    /// The client has ended its data with FIN. A process that dies closes its control connection first
+    /// and its data connection by the same FIN as a whole file has: so the control connection is looked
+    /// at, for a moment, before the backend is told that the file is whole (decision 5).
+    fn on_client_end(&mut self, id: DataId, now: Instant) {
+        let grace = self.service.settings.timeouts.upload_end;
+        if self.client.note_if_closed() {
+            self.session.on_client(Input::Eof, now);
+        } else if self.doubt.is_none() && !grace.is_zero() {
+            self.doubt = Some(Doubt {
+                id,
+                until: Box::pin(tokio::time::sleep(grace)),
+            });
+            return;
+        }
+        self.believe(id);
+    }
+
+    /// The client is still there, or the machine has said by now that its FIN counts for nothing.
+    fn believe(&mut self, id: DataId) {
+        self.doubt = None;
+        if let Some(connection) = self.connection(id) {
+            connection.trust_end();
+        }
+    }
+
     /// Waits for the first event. Data comes before control: where both are there, the end of a transfer
     /// is seen before the reply to it.
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
@@ -143,8 +180,14 @@ impl Driver {
             let _flushed_or_gone = backend.poll_flush(cx);
         }
         for connection in &mut self.data {
-            if let Poll::Ready(event) = connection.poll_event(cx) {
-                return Poll::Ready(Event::Data(connection.id, event));
+            match connection.poll_event(cx) {
+                Poll::Ready(Happened::Event(event)) => {
+                    return Poll::Ready(Event::Data(connection.id, event));
+                }
+                Poll::Ready(Happened::AtClientEnd) => {
+                    return Poll::Ready(Event::AtClientEnd(connection.id));
+                }
+                Poll::Pending => {}
             }
         }
         if let Poll::Ready(order) = self.poll_order(cx) {
@@ -157,6 +200,12 @@ impl Driver {
         }
         if let Poll::Ready(event) = self.poll_parties(cx) {
             return Poll::Ready(event);
+        }
+        // After the parties: a client that has gone by now is heard first.
+        if let Some(doubt) = &mut self.doubt
+            && doubt.until.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Event::Believe(doubt.id));
         }
         self.poll_alarm(cx).map(|()| Event::Deadline)
     }

@@ -25,6 +25,14 @@ pub(super) struct DataConnection {
     stage: Stage,
 }
 
+/// What can happen to a data connection.
+pub(super) enum Happened {
+    /// Something that the machine is told.
+    Event(DataEvent),
+    /// The client's FIN was read; it is handed on once [`DataConnection::trust_end`] says so.
+    AtClientEnd,
+}
+
 /// A dial under way.
 pub(super) type Dial = Pin<Box<dyn Future<Output = io::Result<Leg>> + Send>>;
 
@@ -83,7 +91,16 @@ impl DataConnection {
     /// Relays between the legs. It is cut when no byte moves for `idle`.
     pub(super) fn relay(&mut self, idle: std::time::Duration) {
         if let Stage::Both { client, backend } = std::mem::replace(&mut self.stage, Stage::Over) {
-            self.stage = Stage::Relaying(Box::new(Relay::new(client, backend, idle)));
+            let mut relay = Box::new(Relay::new(client, backend, idle));
+            relay.ask_at_client_end();
+            self.stage = Stage::Relaying(relay);
+        }
+    }
+
+    /// The client's FIN is the end of its file, unless it was distrusted before.
+    pub(super) fn trust_end(&mut self) {
+        if let Stage::Relaying(relay) = &mut self.stage {
+            relay.trust_client_end();
         }
     }
 
@@ -107,7 +124,7 @@ impl DataConnection {
     }
 
     /// The next thing that happens to it.
-    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<DataEvent> {
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Happened> {
         let (next, event) = match &mut self.stage {
             Stage::Leased(lease) => accepted(ready!(lease.poll_accept(cx))),
             Stage::Listening(listener) => accepted(ready!(listener.poll_accept(cx))),
@@ -116,8 +133,9 @@ impl DataConnection {
                 dialled_leg(*side, other.take(), dialled)
             }
             Stage::Relaying(relay) => match ready!(relay.poll_event(cx)) {
+                RelayEvent::AtClientEnd => return Poll::Ready(Happened::AtClientEnd),
                 RelayEvent::Finished(direction) => {
-                    return Poll::Ready(DataEvent::Finished(direction));
+                    return Poll::Ready(Happened::Event(DataEvent::Finished(direction)));
                 }
                 RelayEvent::Ended(outcome) => {
                     let moved = outcome.moved;
@@ -134,7 +152,7 @@ impl DataConnection {
             Stage::First(_) | Stage::Both { .. } | Stage::Over => return Poll::Pending,
         };
         self.stage = next;
-        Poll::Ready(event)
+        Poll::Ready(Happened::Event(event))
     }
 }
 

@@ -76,6 +76,13 @@ impl Party {
         }
     }
 
+    /// Looks whether the peer has closed and nothing it said is unread; if so its end counts as told.
+    pub(super) fn note_if_closed(&mut self) -> bool {
+        let closed = !self.ended && self.framer.buffered() == 0 && self.stream.is_at_end();
+        self.ended |= closed;
+        closed
+    }
+
     /// Whether a line has begun and not ended.
     pub(super) fn is_mid_line(&self) -> bool {
         !self.ended && self.framer.is_mid_line()

@@ -17,9 +17,10 @@ use crate::session::pending::{Expect, PassiveAsk};
 use crate::session::{Action, DataEvent, Tell, replies};
 
 impl Session {
-    /// Something happened to a data association. Events of released ones are stale and ignored.
+    /// Something happened to a data association. Events of released or ended ones are stale and ignored.
     pub fn on_data(&mut self, id: DataId, event: DataEvent, now: Instant) {
-        let Some(association) = self.association_mut(id) else {
+        let awaited = self.association_mut(id).filter(|a| a.end().is_none());
+        let Some(association) = awaited else {
             return;
         };
         match event {
@@ -253,7 +254,9 @@ impl Session {
     }
 
     pub(super) fn drop_candidate(&mut self) {
-        if let Some(candidate) = self.candidate.take() {
+        if let Some(candidate) = self.candidate.take()
+            && candidate.end().is_none()
+        {
             self.act(Action::Release(candidate.id));
         }
     }

@@ -228,7 +228,12 @@ impl Session {
         };
         match expect {
             Expect::Transfer(ask) => self.end_transfer(ask, code),
-            Expect::Abor if index > 0 => self.end_passed_over(code, now),
+            Expect::Abor => {
+                self.pending.note_abort(code);
+                if index > 0 && code.is_positive() {
+                    self.end_passed_over(code, now);
+                }
+            }
             Expect::User | Expect::Password => self.on_login_reply(code, now),
             Expect::Rein if code.is_positive() => {
                 // S12: back to before the login, on the same backend.
@@ -248,8 +253,10 @@ impl Session {
     /// The backend has not answered the oldest `count` commands, and will not.
     fn pass_over(&mut self, count: usize) {
         for expect in self.pending.pass_over(count) {
-            if let Expect::Transfer(ask) = expect {
-                self.end_unanswered(ask);
+            match expect {
+                Expect::Local(reply) => self.send(Side::Client, reply, false),
+                Expect::Transfer(ask) => self.end_unanswered(ask),
+                _ => {}
             }
         }
     }

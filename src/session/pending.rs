@@ -163,9 +163,8 @@ impl Pending {
         let aborts = if answers_abor(code) {
             0
         } else {
-            let is_abor = |expect: &&Expect| **expect == Expect::Abor;
-            let last = self.queue.len().saturating_sub(1);
-            self.queue.iter().take(last).take_while(is_abor).count()
+            let is_other = |expect: &Expect| !matches!(expect, Expect::Abor | Expect::Local(_));
+            self.queue.iter().position(is_other).unwrap_or(0)
         };
         let at = |index| Found {
             passed: aborts,
@@ -175,28 +174,34 @@ impl Pending {
             return self.resynchronise(aborts, |expect| matches!(expect, Expect::Passive(_)));
         }
         let Expect::Transfer(transfer) = self.queue.get(aborts)? else {
-            let skipped = match code.value() {
-                200 => self.resynchronise(aborts, |expect| *expect == Expect::Active),
-                100..=199 => self.resynchronise(aborts, |e| matches!(e, Expect::Transfer(_))),
-                _ => None,
-            };
-            return skipped.or(Some(at(aborts)));
+            // Nothing but a transfer is begun.
+            let begun = code.is_preliminary().then(|| {
+                self.resynchronise(aborts, |expect| matches!(expect, Expect::Transfer(_)))
+            });
+            return begun.flatten().or(Some(at(aborts)));
         };
         if code.is_preliminary() {
             return Some(at(aborts));
         }
         let begun = transfer.preliminary;
         let is_answered = |expect: &Expect| answers_ahead(code, expect, begun);
-        match self.queue.iter().position(is_answered) {
-            Some(index) => Some(at(index)),
+        match self.queue.iter().skip(aborts).position(is_answered) {
+            Some(index) => Some(at(aborts + index)),
             // Python's ftplib knows servers that say 200 ahead of the 150; and no 3yz ends a transfer.
             None => ((begun || !code.is(200)) && code.class() != 3).then(|| at(aborts)),
         }
     }
 
+    /// ABOR was answered with `code`. By a 225 or 226 it was ABOR for sure, and nothing is owed for it.
+    pub(super) fn note_abort(&mut self, code: Code) {
+        if matches!(code.value(), 225 | 226) {
+            self.slack = self.slack.saturating_sub(1);
+        }
+    }
+
     /// Takes off the queue what the backend has passed over.
     pub(super) fn pass_over(&mut self, count: usize) -> Vec<Expect> {
-        self.slack = self.slack.saturating_sub(count);
+        self.slack = self.slack.saturating_sub(self.asked_before(count));
         self.queue.drain(..count.min(self.queue.len())).collect()
     }
 
@@ -233,11 +238,17 @@ impl Pending {
     /// is the last in the queue.
     fn resynchronise(&self, aborts: usize, wanted: impl Fn(&Expect) -> bool) -> Option<Found> {
         let index = self.queue.iter().position(wanted)?;
-        let is_head = index <= aborts || index <= self.slack;
+        let is_head = index <= aborts || self.asked_before(index) <= self.slack;
         is_head.then_some(Found {
             passed: index,
             index,
         })
+    }
+
+    /// How many of the first `index` commands the backend was sent.
+    fn asked_before(&self, index: usize) -> usize {
+        let is_asked = |expect: &&Expect| !matches!(expect, Expect::Local(_));
+        self.queue.iter().take(index).filter(is_asked).count()
     }
 
     fn settle(&mut self) {

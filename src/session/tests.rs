@@ -4,6 +4,8 @@ mod active;
 mod control;
 mod ending;
 mod hold;
+mod login;
 mod passive;
 mod replies;
 pub(super) mod talk;
+mod transfer;

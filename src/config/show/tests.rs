@@ -75,6 +75,7 @@ data_open = "8m"
 data_dial = "9s"
 data_idle = "10s"
 settle = "11s"
+upload_end = "3ms"
 drain = "1day 12s"
 keepalive = "13s"
 

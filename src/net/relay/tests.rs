@@ -104,6 +104,7 @@ async fn run(relay: &mut Relay) -> (Vec<Direction>, Outcome) {
         match soon(event(relay)).await {
             RelayEvent::Finished(direction) => finished.push(direction),
             RelayEvent::Ended(outcome) => return (finished, outcome),
+            RelayEvent::AtClientEnd => panic!("nobody wanted to be asked"),
         }
     }
 }
@@ -504,6 +505,7 @@ async fn idle_out(relay: &mut Relay) -> (Vec<Direction>, Outcome) {
         match event(relay).await {
             RelayEvent::Finished(direction) => finished.push(direction),
             RelayEvent::Ended(outcome) => return (finished, outcome),
+            RelayEvent::AtClientEnd => panic!("nobody wanted to be asked"),
         }
     }
 }
@@ -535,7 +537,7 @@ async fn o3_every_byte_puts_the_idle_limit_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_keeps_a_finished_download_open_is_waited_for_half_a_minute() {
+async fn a_client_that_keeps_a_finished_download_open_is_waited_for_a_while() {
     let mut scene = Scene::new(Splicing::WhenLong).await;
     scene.pass(Direction::ToClient, 1000).await;
     scene.finish(Direction::ToClient).await;
@@ -583,4 +585,49 @@ fn a_relay_is_small_and_can_move_between_threads() {
     }
     // Within a session's future, whose size is asserted (design decision 11).
     assert!(sendable::<Relay>() <= 400, "{} bytes", size_of::<Relay>());
+}
+
+/// An upload whose client has sent FIN, and is asked about.
+async fn ended_upload() -> Scene {
+    let mut scene = Scene::new(Splicing::WhenLong).await;
+    scene.relay.ask_at_client_end();
+    scene.pass(Direction::ToBackend, 1000).await;
+    scene.client.shutdown().await.unwrap();
+    assert_eq!(soon(event(&mut scene.relay)).await, RelayEvent::AtClientEnd);
+    // Until it is answered nothing reaches the backend.
+    assert!(poll_fn(|cx| Poll::Ready(scene.relay.poll_event(cx).is_pending())).await);
+    assert!(scene.backend.try_read(&mut [0]).is_err());
+    scene
+}
+
+#[tokio::test]
+async fn decision_5_a_fin_that_is_trusted_is_passed_on() {
+    let mut scene = ended_upload().await;
+    scene.relay.trust_client_end();
+    let finished = RelayEvent::Finished(Direction::ToBackend);
+    assert_eq!(soon(event(&mut scene.relay)).await, finished);
+    assert_eq!(soon(scene.backend.read(&mut [0])).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn decision_5_a_fin_that_is_distrusted_resets_the_backend() {
+    let mut scene = ended_upload().await;
+    scene.relay.distrust_client_end();
+    scene.relay.trust_client_end();
+    let (finished, outcome) = run(&mut scene.relay).await;
+    let cut = Cut {
+        side: Side::Client,
+        cause: Cause::Close,
+    };
+    assert_eq!((finished, outcome.result), (vec![], Err(cut)));
+    assert_eq!(ending(&mut scene.backend).await.1, End::Rst);
+}
+
+#[tokio::test]
+async fn decision_5_after_a_download_the_fin_of_the_client_is_not_asked_about() {
+    let mut scene = Scene::new(Splicing::WhenLong).await;
+    scene.relay.ask_at_client_end();
+    scene.pass(Direction::ToClient, 1000).await;
+    scene.finish(Direction::ToClient).await;
+    scene.finish(Direction::ToBackend).await;
 }

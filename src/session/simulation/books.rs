@@ -1,6 +1,6 @@
 //! What the driver of the simulation has open, and what is still to be told and answered.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -19,7 +19,8 @@ pub(super) const BACKEND: SocketAddr = talk::BACKEND;
 #[derive(Default)]
 pub(super) struct Books {
     open: BTreeMap<DataId, Open>,
-    last: Option<DataId>,
+    /// The associations of which there was something to close.
+    opened: BTreeSet<DataId>,
     /// The port of the last lease.
     pub(super) port: u16,
     pub(super) moved: u64,
@@ -34,6 +35,7 @@ pub(super) struct Books {
 
 /// One association as the driver knows it.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 struct Open {
     port: Option<u16>,
     has_first: bool,
@@ -95,7 +97,7 @@ impl Books {
         now: Instant,
     ) -> DataEvent {
         if !is_granted {
-            self.last = Some(id);
+            assert!(self.opened.insert(id), "an id twice");
             return DataEvent::Unavailable;
         }
         let port = 10_000 + u16::try_from(id.0).expect("few associations");
@@ -110,8 +112,7 @@ impl Books {
     }
 
     fn insert(&mut self, id: DataId, port: Option<u16>, now: Instant) {
-        assert!(self.last.is_none_or(|last| last < id), "an id twice");
-        self.last = Some(id);
+        assert!(self.opened.insert(id), "an id twice");
         self.open.insert(
             id,
             Open {
@@ -155,8 +156,9 @@ impl Books {
             }
             // A12: there may be nothing yet.
             Action::Release(id) => {
-                assert!(self.open.remove(&id).is_some() || self.last.is_none_or(|last| last < id));
-                self.last = self.last.max(Some(id));
+                let was_open = self.open.remove(&id).is_some();
+                assert!(was_open || !self.opened.contains(&id));
+                self.opened.insert(id);
             }
             Action::ShutdownBackend => {
                 assert!(!self.is_shut);
@@ -190,7 +192,7 @@ impl Books {
 
     /// Whether the association is none that the driver knows, but was one.
     pub(super) fn is_past(&self, id: DataId) -> bool {
-        !self.open.contains_key(&id) && self.last.is_some_and(|last| id <= last)
+        !self.open.contains_key(&id) && self.opened.contains(&id)
     }
 
     pub(super) fn open_ids(&self) -> impl Iterator<Item = DataId> {

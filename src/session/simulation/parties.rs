@@ -19,11 +19,13 @@ pub(super) enum Manner {
     Orderly,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "independent facts")]
 pub(super) struct Client {
     manner: Manner,
     tag: u64,
     has_begun: bool,
     has_quit: bool,
+    pub(super) has_heard: bool,
     pub(super) was_greeted: bool,
 }
 
@@ -34,6 +36,7 @@ impl Client {
             tag: 0,
             has_begun: false,
             has_quit: false,
+            has_heard: false,
             was_greeted: false,
         }
     }
@@ -155,13 +158,19 @@ impl Backend {
                 return;
             }
         }
-        let Some(text) = self.inbox.pop_front() else {
-            return;
-        };
-        let command = command::parse(&text).expect("checked when it was sent");
-        let tag = tag_of(&text).unwrap_or_default();
-        let reply = match command.verb {
-            Verb::Pasv | Verb::Epsv if random.one_in(6) => "500 no".to_owned(),
+        if let Some(text) = self.inbox.pop_front() {
+            let reply = self.answers(&text, random);
+            self.outbox.push_back(reply);
+        }
+    }
+
+    fn answers(&mut self, text: &[u8], random: &mut Random) -> String {
+        let command = command::parse(text).expect("checked when it was sent");
+        let tag = tag_of(text).unwrap_or_default();
+        match command.verb {
+            Verb::Pasv | Verb::Epsv | Verb::Port | Verb::Eprt if random.one_in(6) => {
+                "500 no".to_owned()
+            }
             Verb::Pasv => {
                 self.has_data = true;
                 "227 ok (10,0,0,1,31,64)".to_owned()
@@ -170,7 +179,6 @@ impl Backend {
                 self.has_data = true;
                 "229 ok (|||8000|)".to_owned()
             }
-            Verb::Port | Verb::Eprt if random.one_in(6) => "500 no".to_owned(),
             Verb::Port | Verb::Eprt => {
                 self.has_data = true;
                 "200 ok".to_owned()
@@ -206,8 +214,7 @@ impl Backend {
             Verb::Rest => format!("350 #{tag}"),
             Verb::Noop => format!("200 #{tag}"),
             _ => format!("{} #{tag}", random.pick(&[200, 250, 257, 550, 500])),
-        };
-        self.outbox.push_back(reply);
+        }
     }
 }
 

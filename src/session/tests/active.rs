@@ -60,7 +60,7 @@ fn a2_bad_input_34_eprt_is_written_anew() {
     let mut t = Talk::logged_in();
     t.client("EPRT !1!192.0.2.7!5000!");
     t.listens(SocketAddr::new(LOCAL, 6_000));
-    t.to_backend_alone("EPRT |1|10.0.0.9|6000|");
+    t.backend_gets_alone("EPRT |1|10.0.0.9|6000|");
     t.relays_reply("200 ok");
 }
 
@@ -71,12 +71,12 @@ fn v1_active_endpoints_are_translated_between_families() {
     t.greets();
     t.client("PORT 192,0,2,7,19,136");
     t.listens(SocketAddr::new(LOCAL_6.ip(), 6_000));
-    t.to_backend_alone("EPRT |2|2001:db8::9|6000|");
+    t.backend_gets_alone("EPRT |2|2001:db8::9|6000|");
 
     let mut t = Talk::logged_in_6(settings(), LOCAL, BACKEND);
     t.client("EPRT |2|2001:db8::7|5000|");
     t.listens(SocketAddr::new(LOCAL, 6_000));
-    t.to_backend_alone("PORT 10,0,0,9,23,112");
+    t.backend_gets_alone("PORT 10,0,0,9,23,112");
     t.relays_reply("200 ok");
     t.answers(
         "EPRT |1|192.0.2.7|5000|",
@@ -92,7 +92,7 @@ fn a3_behind_a_nat_the_control_address_can_be_used() {
     });
     t.client("PORT 10,9,8,7,19,136");
     t.listens(SocketAddr::new(LOCAL, 6_000));
-    t.to_backend_alone("PORT 10,0,0,9,23,112");
+    t.backend_gets_alone("PORT 10,0,0,9,23,112");
     t.relays_reply("200 ok");
     t.data(DataEvent::Accepted);
     t.does(&Action::DialClient(t.id, TARGET));
@@ -103,7 +103,7 @@ fn a4_bad_input_90_a_backend_that_connects_ahead_of_its_200_is_served_after_it()
     let mut t = Talk::logged_in();
     t.client("PORT 192,0,2,7,19,136");
     t.listens(SocketAddr::new(LOCAL, 6_000));
-    t.to_backend_alone("PORT 10,0,0,9,23,112");
+    t.backend_gets_alone("PORT 10,0,0,9,23,112");
     t.data(DataEvent::Accepted);
     t.quiet();
     t.relays_reply("200 pyftpdlib's");
@@ -118,7 +118,7 @@ fn a4_a_backend_that_connects_and_leaves_ahead_of_its_200_leaves_nothing() {
     let mut t = Talk::logged_in();
     t.client("PORT 192,0,2,7,19,136");
     t.listens(SocketAddr::new(LOCAL, 6_000));
-    t.to_backend_alone("PORT 10,0,0,9,23,112");
+    t.backend_gets_alone("PORT 10,0,0,9,23,112");
     t.data(DataEvent::Accepted);
     t.data_is_cut(Side::Backend);
     t.relays_reply("200 ok");
@@ -134,7 +134,7 @@ fn a5_no_port_to_listen_on_is_a_425() {
     t.does(&Action::Listen(crate::session::DataId(1)));
     t.id = crate::session::DataId(1);
     t.data(DataEvent::Unavailable);
-    t.to_client("425 All data ports are in use, try again later.");
+    t.client_gets("425 All data ports are in use, try again later.");
     t.forwards("NOOP");
 }
 
@@ -145,7 +145,7 @@ fn s3_a_refused_port_leaves_the_older_association() {
     let older = t.id;
     t.client("EPRT |1|192.0.2.7|5001|");
     t.listens(SocketAddr::new(LOCAL, 6_001));
-    t.to_backend_alone("EPRT |1|10.0.0.9|6001|");
+    t.backend_gets_alone("EPRT |1|10.0.0.9|6001|");
     t.relays_reply("500 no");
     t.does(&Action::Release(t.id));
     t.data_of(older, DataEvent::Accepted);
@@ -184,10 +184,10 @@ fn served_by_passive() -> Talk {
         ..settings()
     });
     t.client("PORT 192,0,2,7,19,136");
-    t.to_backend("PASV");
+    t.backend_gets("PASV");
     t.id.0 += 1;
     t.backend("227 (10,0,0,1,31,64)");
-    t.to_client("200 PORT command successful.");
+    t.client_gets("200 PORT command successful.");
     t
 }
 
@@ -198,7 +198,7 @@ fn a12_an_active_client_is_served_by_a_passive_backend() {
     t.exchange("TYPE I", "200 I");
     t.client("RETR f");
     t.does(&Action::DialBackend(t.id, 8_000));
-    t.to_backend("RETR f");
+    t.backend_gets("RETR f");
     t.data(DataEvent::Dialled);
     t.relays_reply("150 here");
     t.does(&Action::DialClient(t.id, TARGET));
@@ -206,7 +206,7 @@ fn a12_an_active_client_is_served_by_a_passive_backend() {
     t.data(DataEvent::Dialled);
     t.does(&Action::Relay(t.id));
     t.data(DataEvent::Finished(Direction::ToClient));
-    t.to_client("226 done");
+    t.client_gets("226 done");
     t.data_ends(4, 0);
     assert_eq!(t.transfer().moved.to_client, 4);
 }
@@ -216,7 +216,7 @@ fn a12_replies_that_come_ahead_of_the_dialled_leg() {
     let mut t = served_by_passive();
     t.client("LIST");
     t.does(&Action::DialBackend(t.id, 8_000));
-    t.to_backend("LIST");
+    t.backend_gets("LIST");
     t.relays_reply("125 pyftpdlib's");
     t.backend("226 done");
     assert!(!t.session.wants_backend(), "R13");
@@ -225,7 +225,7 @@ fn a12_replies_that_come_ahead_of_the_dialled_leg() {
     t.data(DataEvent::Dialled);
     t.does(&Action::Relay(t.id));
     t.data_ends(4, 0);
-    t.to_client("226 done");
+    t.client_gets("226 done");
     assert_eq!(t.transfer().moved.to_client, 4);
 }
 
@@ -234,13 +234,13 @@ fn a12_a_transfer_that_is_refused_does_not_dial_the_client() {
     let mut t = served_by_passive();
     t.client("RETR none");
     t.does(&Action::DialBackend(t.id, 8_000));
-    t.to_backend("RETR none");
+    t.backend_gets("RETR none");
     t.data(DataEvent::Dialled);
     t.relays_reply("550 no");
     assert_eq!(t.transfer().ending.cause, Cause::Refused);
     // The leg that stands keeps no session alive (O3).
     t.passes(600);
-    t.to_client("421 Timeout, closing control connection.");
+    t.client_gets("421 Timeout, closing control connection.");
     t.does(&Action::Release(t.id));
     t.closes(Side::Client, crate::ending::Phase::Command, Cause::Idle);
 }
@@ -253,12 +253,12 @@ fn a12_a_passive_that_is_refused_is_a_425() {
             ..settings()
         });
         t.client("EPRT |1|192.0.2.7|5000|");
-        t.to_backend("PASV");
+        t.backend_gets("PASV");
         t.id.0 += 1;
         t.client("NOOP");
         t.backend(reply);
         t.does(&Action::Release(t.id));
-        t.to_client("425 Can't open data connection.");
-        t.to_backend("NOOP");
+        t.client_gets("425 Can't open data connection.");
+        t.backend_gets("NOOP");
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::talk::{BACKEND, CLIENT, LOCAL, Talk, VIP, settings};
 use crate::ending::{Cause, Phase, Side};
-use crate::session::{Action, Input, Picked, Tell};
+use crate::session::{Action, Input, Picked};
 
 #[test]
 fn f5_f8_f12_f13_what_is_not_known_passes_byte_for_byte() {
@@ -109,13 +109,13 @@ fn f11_commands_ahead_of_the_greeting_wait_for_it() {
     t.picked(LOCAL, BACKEND);
     t.client("PASS p");
     t.backend("220-hello");
-    t.to_client("220-hello");
+    t.client_gets("220-hello");
     t.client("SYST");
     t.backend("220 there");
-    t.to_client("220 there");
-    t.to_backend("USER u");
-    t.to_backend("PASS p");
-    t.to_backend("SYST");
+    t.client_gets("220 there");
+    t.backend_gets("USER u");
+    t.backend_gets("PASS p");
+    t.backend_gets("SYST");
     t.relays_reply("331 p");
     t.relays_reply("230 in");
     t.relays_reply("215 UNIX");
@@ -128,25 +128,25 @@ fn bad_input_16_f7_an_overlong_line_is_refused_in_its_turn() {
     t.client_input(Input::TooLong);
     t.picked(LOCAL, BACKEND);
     t.backend("220 hello");
-    t.to_client("220 hello");
-    t.to_backend("USER u");
+    t.client_gets("220 hello");
+    t.backend_gets("USER u");
     t.backend("331 p");
-    t.to_client("331 p");
-    t.to_client("500 Command line too long.");
+    t.client_gets("331 p");
+    t.client_gets("500 Command line too long.");
     t.exchange("PASS p", "230 in");
 
     t.client("PASV");
     t.leased(50_000);
-    t.to_backend("PASV");
+    t.backend_gets("PASV");
     t.client("NLST");
     t.client_input(Input::TooLong);
     t.backend("500 no");
-    t.to_client("500 no");
+    t.client_gets("500 no");
     t.does(&Action::Release(t.id));
-    t.to_backend("NLST");
+    t.backend_gets("NLST");
     t.backend("425 no");
-    t.to_client("425 no");
-    t.to_client("500 Command line too long.");
+    t.client_gets("425 no");
+    t.client_gets("500 Command line too long.");
     t.transfer();
 }
 
@@ -154,7 +154,7 @@ fn bad_input_16_f7_an_overlong_line_is_refused_in_its_turn() {
 fn bad_input_17_f7_a_line_without_end_ends_the_session() {
     let mut t = Talk::logged_in();
     t.client_input(Input::Runaway);
-    t.to_client("421 Command line without end, closing control connection.");
+    t.client_gets("421 Command line without end, closing control connection.");
     t.closes(Side::Client, Phase::Command, Cause::Protocol);
 }
 
@@ -166,15 +166,15 @@ fn r6_answers_of_ours_keep_their_place_among_the_replies() {
     t.forwards("SYST");
     t.client("");
     t.backend("257 \"/\"");
-    t.to_client("257 \"/\"");
-    t.to_client("502 TLS is not offered here.");
+    t.client_gets("257 \"/\"");
+    t.client_gets("502 TLS is not offered here.");
     t.backend("215-UNIX");
-    t.to_client("215-UNIX");
+    t.client_gets("215-UNIX");
     t.client("PBSZ 0");
     t.backend("215 x");
-    t.to_client("215 x");
-    t.to_client("500 Empty command.");
-    t.to_client("502 TLS is not offered here.");
+    t.client_gets("215 x");
+    t.client_gets("500 Empty command.");
+    t.client_gets("502 TLS is not offered here.");
 }
 
 #[test]
@@ -182,13 +182,13 @@ fn s1_what_follows_a_pasv_waits_for_its_reply() {
     let mut t = Talk::logged_in();
     t.client("PASV");
     t.leased(50_000);
-    t.to_backend("PASV");
+    t.backend_gets("PASV");
     t.client("TYPE I");
     t.client("NLST");
     t.backend("227 =10,0,0,1,31,64");
-    t.to_client_alone("227 Entering Passive Mode (203,0,113,1,195,80)");
-    t.to_backend("TYPE I");
-    t.to_backend("NLST");
+    t.client_gets_alone("227 Entering Passive Mode (203,0,113,1,195,80)");
+    t.backend_gets("TYPE I");
+    t.backend_gets("NLST");
     t.relays_reply("200 I");
     t.relays_reply("425 no");
 }
@@ -207,9 +207,9 @@ fn s9_bad_input_43_after_epsv_all_nothing_but_epsv_works() {
     }
     t.client("EPSV");
     t.leased(50_000);
-    t.to_backend("EPSV");
+    t.backend_gets("EPSV");
     t.backend("229 ok (|||8000|)");
-    t.to_client_alone("229 Entering Extended Passive Mode (|||50000|)");
+    t.client_gets_alone("229 Entering Extended Passive Mode (|||50000|)");
 }
 
 #[test]
@@ -221,167 +221,9 @@ fn s10_bad_input_41_42_epsv_with_an_argument() {
     t.answers("EPSV x", "501 Syntax error in parameters.");
     t.client("EPSV 1");
     t.leased(50_000);
-    t.to_backend("EPSV");
+    t.backend_gets("EPSV");
     t.relays_reply("500 no");
     t.does(&Action::Release(t.id));
-}
-
-#[test]
-fn s12_rein_goes_back_to_before_the_login() {
-    let mut t = Talk::logged_in();
-    t.answers("EPSV ALL", "200 EPSV ALL accepted.");
-    t.client("EPSV");
-    t.leased(50_000);
-    t.to_backend("EPSV");
-    t.backend("229 (|||8000|)");
-    t.to_client_alone("229 Entering Extended Passive Mode (|||50000|)");
-    t.forwards("REIN");
-    t.client("PASV");
-    t.backend("230 pyftpdlib's");
-    t.to_client("230 pyftpdlib's");
-    t.does(&Action::Release(t.id));
-    t.leased(50_001);
-    t.to_backend("PASV");
-    t.relays_reply("530 log in");
-    t.does(&Action::Release(t.id));
-    t.passes(60);
-    t.to_client("421 Login took too long, closing control connection.");
-    t.closes(Side::Client, Phase::Login, Cause::Timeout);
-}
-
-#[test]
-fn s12_a_refused_rein_changes_nothing() {
-    let mut t = Talk::logged_in();
-    t.asks_passive();
-    t.exchange("REIN", "502 no");
-    t.data(crate::session::DataEvent::Accepted);
-    t.does(&Action::DialBackend(t.id, 8_000));
-}
-
-#[test]
-fn s17_a_second_user_is_the_backends_affair() {
-    let mut t = Talk::logged_in();
-    t.exchange("USER other", "530 no");
-    assert!(t.tells.contains(&Tell::User(Bytes::from_static(b"other"))));
-    assert!(t.tells.contains(&Tell::LoginFailed));
-    // Still logged in: only the idle time counts.
-    t.passes(599);
-    t.exchange("USER", "501 whom?");
-    assert!(t.tells.contains(&Tell::User(Bytes::new())));
-}
-
-#[test]
-fn o2_r6_each_way_to_log_in_stops_the_login_timer() {
-    for talk in [
-        &[("USER u", "230 in")][..],
-        &[("USER u", "331 p"), ("PASS p", "230-in\n230 now")],
-        &[
-            ("USER u", "331 p"),
-            ("PASS p", "332 a"),
-            ("ACCT a", "230 in"),
-        ],
-        &[("USER u", "331 p"), ("PASS p", "202 no need")],
-    ] {
-        let mut t = Talk::greeted();
-        for (line, reply) in talk {
-            t.forwards(line);
-            for line in reply.lines() {
-                t.relays_reply(line);
-            }
-        }
-        t.passes(500);
-    }
-    for talk in [
-        &[("USER u", "331 p"), ("PASS p", "530 no")][..],
-        &[("USER u", "331 p"), ("PASS p", "332 a")],
-    ] {
-        let mut t = Talk::greeted();
-        for (line, reply) in talk {
-            t.exchange(line, reply);
-        }
-        t.passes(299);
-        t.quiet();
-        t.passes(1);
-        t.to_client("421 Login took too long, closing control connection.");
-        t.closes(Side::Client, Phase::Login, Cause::Timeout);
-    }
-}
-
-#[test]
-fn o2_user_must_come_within_a_minute() {
-    let mut t = Talk::greeted();
-    t.passes(50);
-    t.exchange("FEAT", "211 none");
-    t.passes(10);
-    t.to_client("421 Login took too long, closing control connection.");
-    t.closes(Side::Client, Phase::Login, Cause::Timeout);
-}
-
-#[test]
-fn o2_ten_mistakes_before_login_are_enough() {
-    let mut t = Talk::greeted();
-    for _ in 0..5 {
-        t.exchange("XYZZY", "500 what?");
-    }
-    for _ in 0..4 {
-        t.answers("\0", "501 Control characters are not allowed in a command.");
-    }
-    t.client("LPSV");
-    t.to_client("502 Command not implemented.");
-    t.to_client("421 Too many errors, closing control connection.");
-    t.closes(Side::Client, Phase::Login, Cause::Limit);
-
-    let mut t = Talk::logged_in();
-    for _ in 0..50 {
-        t.answers("LPSV", "502 Command not implemented.");
-    }
-}
-
-#[test]
-fn o2_a_line_must_be_completed_in_time_but_only_while_it_is_read() {
-    let mut t = Talk::logged_in();
-    t.session.note_mid_line(true, t.now);
-    t.passes(20);
-    t.session.note_mid_line(true, t.now);
-    t.session.note_mid_line(false, t.now);
-    t.passes(29);
-    t.session.note_mid_line(true, t.now);
-    t.passes(30);
-    t.to_client("421 Timeout, closing control connection.");
-    t.closes(Side::Client, Phase::Command, Cause::Timeout);
-
-    let mut t = Talk::connected();
-    t.session.note_mid_line(true, t.now);
-    t.passes(9);
-    t.greets();
-
-    let mut t = Talk::logged_in();
-    for _ in 0..64 {
-        t.forwards("STAT");
-    }
-    t.session.note_mid_line(true, t.now);
-    assert!(!t.session.wants_client(), "O5");
-    t.passes(100);
-    t.relays_reply("211 ok");
-    assert!(t.session.wants_client());
-    t.passes(29);
-}
-
-#[test]
-fn o5_what_waits_is_bounded() {
-    let mut t = Talk::connecting(settings(), CLIENT, VIP);
-    for _ in 0..64 {
-        assert!(t.session.wants_client());
-        t.client("NOOP");
-    }
-    assert!(!t.session.wants_client());
-
-    let mut t = Talk::connecting(settings(), CLIENT, VIP);
-    for _ in 0..17 {
-        assert!(t.session.wants_client());
-        t.client([b'A'; 4_094]);
-    }
-    assert!(!t.session.wants_client());
 }
 
 #[test]
@@ -390,11 +232,11 @@ fn t6_an_interrupt_goes_ahead_of_abor_only() {
     let text = Bytes::from_static(b"NOOP");
     let interrupt = true;
     t.client_input(Input::Line { text, interrupt });
-    t.to_backend("NOOP");
+    t.backend_gets("NOOP");
     let text = Bytes::from_static(b"ABOR");
     t.client_input(Input::Line { text, interrupt });
     t.does(&Action::Interrupt);
-    t.to_backend("ABOR");
+    t.backend_gets("ABOR");
     t.relays_reply("200 n");
     t.relays_reply("225 a");
 }
@@ -406,7 +248,7 @@ fn t5_what_concerns_a_transfer_is_not_held_behind_a_pasv() {
     t.exchange("RETR f", "150 here");
     t.client("PASV");
     t.leased(50_001);
-    t.to_backend("PASV");
+    t.backend_gets("PASV");
     for line in ["STAT", "NOOP", "ABOR"] {
         t.forwards(line);
     }
@@ -421,11 +263,11 @@ fn t5_nothing_overtakes_a_command_that_waits() {
     let mut t = Talk::logged_in();
     t.client("PASV");
     t.leased(50_000);
-    t.to_backend("PASV");
+    t.backend_gets("PASV");
     t.client("ABOR");
     t.backend("500 no");
-    t.to_client("500 no");
+    t.client_gets("500 no");
     t.does(&Action::Release(t.id));
-    t.to_backend("ABOR");
+    t.backend_gets("ABOR");
     t.relays_reply("225 a");
 }

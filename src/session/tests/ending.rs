@@ -31,8 +31,8 @@ fn decision_7_a_backend_that_fails_before_its_greeting_is_replaced() {
         assert!(t.tells.iter().any(failed));
         t.picked(LOCAL, BACKEND);
         t.backend("220 hello");
-        t.to_client("220 hello");
-        t.to_backend("USER u");
+        t.client_gets("220 hello");
+        t.backend_gets("USER u");
         t.relays_reply("331 p");
     }
 }
@@ -49,7 +49,7 @@ fn decision_7_a_silent_backend_is_replaced_and_three_tries_are_all() {
     t.backend("120-busy");
     t.backend("120 still");
     t.backend("421 no");
-    t.to_client("421 No server is available, try again later.");
+    t.client_gets("421 No server is available, try again later.");
     t.closes(Side::Backend, Phase::Connect, Cause::NoBackend);
 }
 
@@ -58,7 +58,7 @@ fn decision_7_no_backend_at_all() {
     let mut t = Talk::connecting(settings(), CLIENT, VIP);
     t.client("USER u");
     t.pick(Picked::None);
-    t.to_client("421 No server is available, try again later.");
+    t.client_gets("421 No server is available, try again later.");
     t.closes(Side::Backend, Phase::Connect, Cause::NoBackend);
 }
 
@@ -74,16 +74,16 @@ fn r6_bad_input_85_a_120_is_followed_by_a_220() {
 fn s16_after_the_greeting_has_begun_there_is_no_other_backend() {
     let mut t = Talk::connected();
     t.backend("220-hello");
-    t.to_client("220-hello");
+    t.client_gets("220-hello");
     t.passes(10);
-    t.to_client(UNAVAILABLE);
+    t.client_gets(UNAVAILABLE);
     t.closes(Side::Backend, Phase::Greeting, Cause::Timeout);
 
     let mut t = Talk::connected();
     t.backend("220-hello");
-    t.to_client("220-hello");
+    t.client_gets("220-hello");
     t.backend_input(Input::Reset);
-    t.to_client(UNAVAILABLE);
+    t.client_gets(UNAVAILABLE);
     t.closes(Side::Backend, Phase::Greeting, Cause::Reset);
 }
 
@@ -94,9 +94,9 @@ fn s13_the_clients_fin_is_passed_on_behind_its_commands() {
     t.client("QUIT");
     t.client_input(Input::Eof);
     t.backend("220 hello");
-    t.to_client("220 hello");
-    t.to_backend("USER u");
-    t.to_backend("QUIT");
+    t.client_gets("220 hello");
+    t.backend_gets("USER u");
+    t.backend_gets("QUIT");
     t.does(&Action::ShutdownBackend);
     t.relays_reply("331 p");
     t.relays_reply("221 bye");
@@ -152,7 +152,7 @@ fn s13_pyftpdlib_just_closes() {
     t.client_input(Input::Eof);
     t.does(&Action::ShutdownBackend);
     t.backend_input(Input::Eof);
-    t.to_client(UNAVAILABLE);
+    t.client_gets(UNAVAILABLE);
     t.closes(Side::Client, Phase::Command, Cause::Close);
 }
 
@@ -196,7 +196,7 @@ fn s15_bad_input_86_data_arrives_before_the_client_hears_of_a_dead_backend() {
     }
     t.quiet();
     t.data_ends(5, 0);
-    t.to_client(UNAVAILABLE);
+    t.client_gets(UNAVAILABLE);
     t.closes(Side::Backend, Phase::Transfer, Cause::Close);
     assert_eq!(t.transfer().moved.to_client, 5);
 }
@@ -209,7 +209,7 @@ fn s15_data_that_stands_still_is_not_waited_for() {
     t.moved = 7;
     t.backend_input(Input::Reset);
     t.passes(20);
-    t.to_client(UNAVAILABLE);
+    t.client_gets(UNAVAILABLE);
     t.does(&Action::Release(t.id));
     t.closes(Side::Backend, Phase::Transfer, Cause::Reset);
     t.transfer();
@@ -241,7 +241,7 @@ fn r8_a_backend_that_says_421_and_stays_is_left() {
     t.forwards("PWD");
     t.relays_reply("421 timeout");
     t.passes(10);
-    t.to_client(UNAVAILABLE);
+    t.client_gets(UNAVAILABLE);
     t.closes(Side::Backend, Phase::Command, Cause::NoReply);
 }
 
@@ -264,7 +264,7 @@ fn o3_the_idle_time_stands_still_while_data_moves() {
     t.passes(599);
     t.quiet();
     t.passes(1);
-    t.to_client("421 Timeout, closing control connection.");
+    t.client_gets("421 Timeout, closing control connection.");
     t.closes(Side::Client, Phase::Command, Cause::Idle);
 }
 
@@ -275,7 +275,7 @@ fn a_command_must_be_answered_in_time() {
     t.passes(299);
     t.quiet();
     t.passes(1);
-    t.to_client(UNAVAILABLE);
+    t.client_gets(UNAVAILABLE);
     t.closes(Side::Backend, Phase::Command, Cause::NoReply);
 }
 
@@ -283,19 +283,19 @@ fn a_command_must_be_answered_in_time() {
 fn o8_a_drained_session_ends_when_nothing_is_under_way() {
     let mut t = Talk::connecting(settings(), CLIENT, VIP);
     t.order(Order::Drain);
-    t.to_client(STOPPING);
+    t.client_gets(STOPPING);
     t.closes(Side::Balancer, Phase::Connect, Cause::Drain);
 
     let mut t = Talk::logged_in();
     t.order(Order::Drain);
-    t.to_client(STOPPING);
+    t.client_gets(STOPPING);
     t.closes(Side::Balancer, Phase::Command, Cause::Drain);
 
     // A data connection that no transfer uses is nothing to wait for.
     let mut t = Talk::logged_in();
     t.passive();
     t.order(Order::Drain);
-    t.to_client(STOPPING);
+    t.client_gets(STOPPING);
     t.does(&Action::Release(t.id));
     t.closes(Side::Balancer, Phase::Transfer, Cause::Drain);
 }
@@ -312,8 +312,8 @@ fn o8_a_transfer_is_finished_and_nothing_new_begins() {
     t.relays_reply("200 n");
     t.data_ends(5, 0);
     t.backend("226 done");
-    t.to_client("226 done");
-    t.to_client(STOPPING);
+    t.client_gets("226 done");
+    t.client_gets(STOPPING);
     t.closes(Side::Balancer, Phase::Command, Cause::Drain);
     assert!(t.transfer().ending.is_complete());
 }
@@ -334,7 +334,7 @@ fn o8_a_kill_does_not_wait() {
     t.passive();
     t.exchange("STOR f", "150 go");
     t.order(Order::Kill);
-    t.to_client(STOPPING);
+    t.client_gets(STOPPING);
     t.does(&Action::Release(t.id));
     t.closes(Side::Balancer, Phase::Transfer, Cause::Drain);
     t.transfer();

@@ -31,7 +31,7 @@ fn r13_the_226_waits_for_the_last_byte() {
         t.data(DataEvent::Finished(Direction::ToBackend));
         t.quiet();
         t.data(end);
-        t.to_client("226 done");
+        t.client_gets("226 done");
         assert!(t.session.wants_backend());
     }
 }
@@ -41,12 +41,12 @@ fn r13_a_multi_line_226_waits_as_a_whole() {
     let mut t = downloading();
     t.backend("226-done");
     t.data(DataEvent::Finished(Direction::ToClient));
-    t.to_client("226-done");
+    t.client_gets("226-done");
     t.client("AUTH TLS");
     t.relays_reply("5 MB/s");
     t.backend("226 really");
-    t.to_client("226 really");
-    t.to_client("502 TLS is not offered here.");
+    t.client_gets("226 really");
+    t.client_gets("502 TLS is not offered here.");
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn r13_a_cut_ends_the_wait() {
     let mut t = downloading();
     t.backend("426 cut");
     t.data_is_cut(Side::Backend);
-    t.to_client("426 cut");
+    t.client_gets("426 cut");
     assert_eq!(t.transfer().ending.cause, Cause::Reset);
 }
 
@@ -79,7 +79,7 @@ fn r13_the_wait_goes_on_while_data_moves_and_ten_seconds_when_not() {
     t.passes(9);
     t.quiet();
     t.passes(1);
-    t.to_client("226 done");
+    t.client_gets("226 done");
     assert_eq!(t.transfers(), []);
     t.data_ends(5, 0);
     assert_eq!(t.transfer().moved.to_client, 5);
@@ -96,7 +96,7 @@ fn r13_the_wait_covers_every_stage_in_which_bytes_may_be_owed() {
     t.backend("226 done");
     t.data(DataEvent::DialFailed);
     t.does(&Action::Release(t.id));
-    t.to_client("226 done");
+    t.client_gets("226 done");
     assert_eq!(t.transfer().ending.cause, Cause::Dial);
     // The backend has connected by its own word, not yet by ours.
     let mut t = Talk::logged_in();
@@ -109,7 +109,7 @@ fn r13_the_wait_covers_every_stage_in_which_bytes_may_be_owed() {
     t.data(DataEvent::Dialled);
     t.does(&Action::Relay(t.id));
     t.data_ends(3, 0);
-    t.to_client("226 done");
+    t.client_gets("226 done");
     // Nobody has connected to the lease: there is nothing to wait for.
     let mut t = Talk::logged_in();
     t.asks_passive();
@@ -146,8 +146,8 @@ fn r13_t7_what_answers_an_abor_does_not_wait() {
     let mut t = downloading();
     t.backend("226 done");
     t.client("ABOR");
-    t.to_client("226 done");
-    t.to_backend("ABOR");
+    t.client_gets("226 done");
+    t.backend_gets("ABOR");
     t.relays_reply("225 nothing to abort");
 }
 
@@ -158,10 +158,10 @@ fn r13_what_comes_behind_a_held_reply_keeps_its_place() {
     t.client("AUTH TLS");
     t.backend("226 done");
     t.data(DataEvent::Finished(Direction::ToClient));
-    t.to_client("226 done");
+    t.client_gets("226 done");
     t.backend("200 noop");
-    t.to_client("200 noop");
-    t.to_client("502 TLS is not offered here.");
+    t.client_gets("200 noop");
+    t.client_gets("502 TLS is not offered here.");
 }
 
 #[test]
@@ -171,10 +171,24 @@ fn r13_s15_a_backend_that_fails_during_the_wait_takes_no_reply_with_it() {
     t.backend_input(Input::Reset);
     t.quiet();
     t.data_ends(2, 0);
-    t.to_client("226 done");
-    t.to_client("421 Service not available, closing control connection.");
+    t.client_gets("226 done");
+    t.client_gets("421 Service not available, closing control connection.");
     t.closes(Side::Backend, Phase::Transfer, Cause::Reset);
     assert!(t.transfer().ending.is_complete());
+}
+
+#[test]
+fn r13_s15_a_held_reply_is_said_even_if_nobody_comes_for_its_data() {
+    let mut t = Talk::logged_in();
+    t.asks_active();
+    t.exchange("LIST", "150 here");
+    t.backend("226 done");
+    t.backend_input(Input::Reset);
+    t.client_gets("226 done");
+    t.client_gets("421 Service not available, closing control connection.");
+    t.does(&Action::Release(t.id));
+    t.closes(Side::Backend, Phase::Transfer, Cause::Reset);
+    t.transfer();
 }
 
 #[test]
@@ -194,12 +208,12 @@ fn d5_the_end_of_an_upload_that_begins_afterwards_is_distrusted() {
     let mut t = Talk::logged_in();
     t.client("PASV");
     t.leased(50_000);
-    t.to_backend("PASV");
+    t.backend_gets("PASV");
     t.client("STOR f");
     t.client_input(Input::Eof);
     t.backend("227 (10,0,0,1,31,64)");
-    t.to_client_alone("227 Entering Passive Mode (203,0,113,1,195,80)");
-    t.to_backend("STOR f");
+    t.client_gets_alone("227 Entering Passive Mode (203,0,113,1,195,80)");
+    t.backend_gets("STOR f");
     t.does(&Action::ShutdownBackend);
     t.data(DataEvent::Accepted);
     t.does(&Action::DialBackend(t.id, 8_000));

@@ -1,12 +1,12 @@
 //! Passive data connections (P, S2 to S8).
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 
-use super::talk::{BACKEND, BACKEND_6, CLIENT, LOCAL, LOCAL_6, Talk, VIP, settings, v4};
+use super::talk::{BACKEND, BACKEND_6, CLIENT, LOCAL, LOCAL_6, Talk, VIP, settings};
 use crate::config::BackendPassive;
 use crate::ending::{Cause, Phase, Side};
-use crate::ftp::command::{Direction, Verb};
-use crate::session::{Action, DataEvent, Mode, Moved, Settings, Tell};
+use crate::ftp::command::Verb;
+use crate::session::{Action, DataEvent, Mode, Settings, Tell};
 
 const OK_227: &str = "227 Entering Passive Mode (203,0,113,1,195,80)";
 const OK_229: &str = "229 Entering Extended Passive Mode (|||50000|)";
@@ -16,7 +16,7 @@ fn p5_p6_nothing_is_asked_of_the_backend_before_a_port_is_leased() {
     let mut t = Talk::logged_in();
     t.client("PASV");
     t.lease_is(DataEvent::Unavailable);
-    t.to_client("425 All data ports are in use, try again later.");
+    t.client_gets("425 All data ports are in use, try again later.");
     // The client may try again at once.
     t.passive();
     t.transfers_well("RETR f");
@@ -41,11 +41,11 @@ fn p1_r5_bad_input_74_to_78_any_227_or_229_becomes_the_canonical_one() {
         let mut t = Talk::logged_in();
         t.client(asked);
         t.leased(50_000);
-        t.to_backend(if asked == "EPSV" { "EPSV" } else { "PASV" });
+        t.backend_gets(if asked == "EPSV" { "EPSV" } else { "PASV" });
         for line in replies {
             t.backend(line);
         }
-        t.to_client_alone(answer);
+        t.client_gets_alone(answer);
         t.data(DataEvent::Accepted);
         t.does(&Action::DialBackend(t.id, 8_000));
     }
@@ -68,12 +68,12 @@ fn p4_bad_input_73_76_77_a_reply_without_a_usable_port_is_a_425() {
         let mut t = Talk::logged_in();
         t.client("PASV");
         t.leased(50_000);
-        t.to_backend("PASV");
+        t.backend_gets("PASV");
         t.client("NOOP");
         t.backend(reply);
         t.does(&Action::Release(t.id));
-        t.to_client("425 Can't open data connection.");
-        t.to_backend("NOOP");
+        t.client_gets("425 Can't open data connection.");
+        t.backend_gets("NOOP");
         let odd = |tell: &Tell| matches!(tell, Tell::Oddity(_));
         assert!(t.tells.iter().any(odd), "{reply}");
     }
@@ -94,9 +94,9 @@ fn p7_the_advertised_address_is_named_in_227() {
     });
     t.client("PASV");
     t.leased(50_000);
-    t.to_backend("PASV");
+    t.backend_gets("PASV");
     t.backend("227 (10,0,0,1,31,64)");
-    t.to_client_alone("227 Entering Passive Mode (198,51,100,4,195,80)");
+    t.client_gets_alone("227 Entering Passive Mode (198,51,100,4,195,80)");
 }
 
 #[test]
@@ -119,15 +119,15 @@ fn p8_v1_the_verb_that_the_backend_is_asked_by() {
         t.greets();
         t.client(asked);
         t.leased(50_000);
-        t.to_backend(sent);
+        t.backend_gets(sent);
     }
     // IPv6 in front, IPv4 behind.
     let mut t = Talk::logged_in_6(settings(), LOCAL, BACKEND);
     t.client("EPSV 2");
     t.leased(50_000);
-    t.to_backend("PASV");
+    t.backend_gets("PASV");
     t.backend("227 (10,0,0,1,31,64)");
-    t.to_client_alone(OK_229);
+    t.client_gets_alone(OK_229);
     t.answers("EPSV 1", "522 Network protocol not supported, use (2)");
 }
 
@@ -139,18 +139,18 @@ fn p8_an_epsv_that_nobody_asked_for_is_asked_again_as_pasv_and_that_is_remembere
     });
     t.client("PASV");
     t.leased(50_000);
-    t.to_backend("EPSV");
+    t.backend_gets("EPSV");
     t.client("NLST");
     t.backend("500-EPSV?");
     t.backend("500 no");
-    t.to_backend("PASV");
+    t.backend_gets("PASV");
     t.backend("227 (10,0,0,1,31,64)");
-    t.to_client_alone(OK_227);
-    t.to_backend("NLST");
+    t.client_gets_alone(OK_227);
+    t.backend_gets("NLST");
     t.relays_reply("425 no");
     t.client("PASV");
     t.leased(50_001);
-    t.to_backend("PASV");
+    t.backend_gets("PASV");
 }
 
 #[test]
@@ -161,9 +161,9 @@ fn p8_the_refusal_of_a_second_ask_is_relayed() {
     });
     t.client("PASV");
     t.leased(50_000);
-    t.to_backend("EPSV");
+    t.backend_gets("EPSV");
     t.backend("502 no");
-    t.to_backend("PASV");
+    t.backend_gets("PASV");
     t.relays_reply("502 neither");
     t.does(&Action::Release(t.id));
 }
@@ -177,14 +177,14 @@ fn p8_nothing_overtakes_an_epsv_that_may_be_asked_again() {
     t.forwards("RETR f");
     t.client("PASV");
     t.leased(50_000);
-    t.to_backend("EPSV");
+    t.backend_gets("EPSV");
     t.client("ABOR");
     t.relays_reply("425 no");
     t.backend("500 no");
-    t.to_backend("PASV");
+    t.backend_gets("PASV");
     t.backend("227 (10,0,0,1,31,64)");
-    t.to_client_alone(OK_227);
-    t.to_backend("ABOR");
+    t.client_gets_alone(OK_227);
+    t.backend_gets("ABOR");
     t.relays_reply("225 a");
 }
 
@@ -197,9 +197,9 @@ fn p10_there_is_no_pasv_on_ipv6() {
     );
     t.client("EPSV");
     t.leased(50_000);
-    t.to_backend("EPSV");
+    t.backend_gets("EPSV");
     t.backend("229 (|||8000|)");
-    t.to_client_alone(OK_229);
+    t.client_gets_alone(OK_229);
 }
 
 #[test]
@@ -250,9 +250,9 @@ fn s2_bad_input_46_a_newer_pasv_replaces_the_older() {
         let older = t.id;
         t.client("PASV");
         t.leased(50_000);
-        t.to_backend("PASV");
+        t.backend_gets("PASV");
         t.backend("227 (10,0,0,1,31,64)");
-        t.to_client_alone(OK_227);
+        t.client_gets_alone(OK_227);
         if older.0 > 0 {
             t.does(&Action::Release(older));
         }
@@ -269,7 +269,7 @@ fn s3_a_refused_pasv_leaves_the_older_association() {
     let older = t.id;
     t.client("EPSV");
     t.leased(50_001);
-    t.to_backend("EPSV");
+    t.backend_gets("EPSV");
     t.relays_reply("500 no");
     t.does(&Action::Release(t.id));
     t.data_of(older, DataEvent::Accepted);
@@ -277,51 +277,15 @@ fn s3_a_refused_pasv_leaves_the_older_association() {
 }
 
 #[test]
-fn s4_a_refused_transfer_leaves_its_connection_to_the_next() {
-    let mut t = Talk::logged_in();
-    t.passive();
-    t.exchange("RETR none", "550 no");
-    let told = t.transfer();
-    assert_eq!(told.ending.cause, Cause::Refused);
-    assert_eq!(told.data, None);
-    t.transfers_well("RETR f");
-}
-
-#[test]
-fn s2_s4_a_connection_whose_transfer_was_refused_is_unused_again() {
-    let mut t = Talk::logged_in();
-    t.passive();
-    t.exchange("RETR none", "550 no");
-    let older = t.id;
-    t.asks_passive();
-    t.does(&Action::Release(older));
-}
-
-#[test]
-fn s5_data_may_connect_at_any_time() {
-    // After 1yz.
-    let mut t = Talk::logged_in();
-    t.asks_passive();
-    t.exchange("RETR f", "150 pyftpdlib's");
-    t.data(DataEvent::Accepted);
-    t.does(&Action::DialBackend(t.id, 8_000));
-    t.data(DataEvent::Dialled);
-    t.does(&Action::Relay(t.id));
-    t.data_ends(5, 0);
-    t.relays_reply("226 done");
-    assert_eq!(t.transfer().moved.to_client, 5);
-}
-
-#[test]
 fn s5_who_connects_before_the_227_is_served_after_it() {
     let mut t = Talk::logged_in();
     t.client("PASV");
     t.leased(50_000);
-    t.to_backend("PASV");
+    t.backend_gets("PASV");
     t.data(DataEvent::Accepted);
     t.quiet();
     t.backend("227 (10,0,0,1,31,64)");
-    t.to_client_alone(OK_227);
+    t.client_gets_alone(OK_227);
     t.does(&Action::DialBackend(t.id, 8_000));
 }
 
@@ -330,101 +294,10 @@ fn s5_a_lease_that_was_used_up_before_the_227_is_a_425() {
     let mut t = Talk::logged_in();
     t.client("PASV");
     t.leased(50_000);
-    t.to_backend("PASV");
+    t.backend_gets("PASV");
     t.data(DataEvent::Accepted);
     t.data_is_cut(Side::Client);
     t.backend("227 (10,0,0,1,31,64)");
-    t.to_client("425 Can't open data connection.");
+    t.client_gets("425 Can't open data connection.");
     t.passive();
-}
-
-#[test]
-fn s6_curls_order_of_commands_works() {
-    let mut t = Talk::logged_in();
-    t.asks_passive();
-    t.exchange("TYPE I", "200 I");
-    t.exchange("SIZE f", "213 5");
-    t.data(DataEvent::Accepted);
-    t.does(&Action::DialBackend(t.id, 8_000));
-    t.data(DataEvent::Dialled);
-    t.does(&Action::Relay(t.id));
-    t.transfers_well("RETR f");
-}
-
-#[test]
-fn s7_an_upload_of_nothing_may_end_before_its_command() {
-    let mut t = Talk::logged_in();
-    t.passive();
-    t.data(DataEvent::Finished(Direction::ToBackend));
-    t.exchange("STOR f", "150 go");
-    t.data_ends(0, 0);
-    t.relays_reply("226 done");
-    let told = t.transfer();
-    assert!(told.ending.is_complete());
-    assert_eq!(told.ending.side, Side::Client);
-}
-
-#[test]
-fn s8_a_transfer_without_a_data_connection_passes() {
-    let mut t = Talk::logged_in();
-    t.exchange("LIST", "425 no");
-    let told = t.transfer();
-    assert_eq!((told.mode, told.data), (None, None));
-}
-
-#[test]
-fn data_that_moves_without_a_command_is_told_of() {
-    let mut t = Talk::logged_in();
-    t.passive();
-    t.data_ends(3, 0);
-    let told = t.transfer();
-    assert_eq!((told.verb, told.moved.to_client), (None, 3));
-    t.passive();
-    t.data_ends(0, 0);
-    assert_eq!(t.transfers(), []);
-}
-
-#[test]
-fn a_transfer_that_was_answered_ahead_of_its_data_is_told_of_at_its_end() {
-    let mut t = Talk::logged_in();
-    t.passive();
-    t.exchange("STOR f", "150 go");
-    t.backend("226 already");
-    t.data(DataEvent::Finished(Direction::ToClient));
-    t.to_client("226 already");
-    assert_eq!(t.transfers(), []);
-    let first = t.id;
-    // The next has its own data connection, and none is not the older's.
-    t.exchange("STOR g", "425 use PASV");
-    assert_eq!(t.transfer().data, None);
-    t.passive();
-    assert_ne!(t.id, first);
-    t.transfers_well("STOR h");
-    t.data_of(
-        first,
-        DataEvent::Ended(Moved {
-            to_client: 0,
-            to_backend: 9,
-        }),
-    );
-    let told = t.transfer();
-    assert_eq!((told.verb, told.moved.to_backend), (Some(Verb::Stor), 9));
-}
-
-#[test]
-fn a_transfer_answered_after_its_association_was_replaced_keeps_its_bytes() {
-    let mut t = Talk::logged_in();
-    t.passive();
-    t.exchange("RETR f", "150 here");
-    t.data_ends(7, 0);
-    let first = t.id;
-    t.client("PORT 192,0,2,7,19,136");
-    t.listens(SocketAddr::new(LOCAL, 6_000));
-    t.to_backend_alone("PORT 10,0,0,9,23,112");
-    t.relays_reply("200 ahead of the 226");
-    assert_ne!(t.id, first);
-    t.relays_reply("226 done");
-    assert_eq!(t.transfer().moved.to_client, 7);
-    t.data(DataEvent::Accepted);
-    t.does(&Action::DialClient(t.id, v4([192, 0, 2, 7], 5_000)));
 }

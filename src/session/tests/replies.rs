@@ -116,6 +116,30 @@ fn t8_a_transfer_that_was_passed_over_is_told_of_once() {
 }
 
 #[test]
+fn t8_answers_of_ours_are_not_lost_behind_an_abor_that_was_passed_over() {
+    let mut t = downloading();
+    t.forwards("ABOR");
+    t.relays_reply("226 for both");
+    t.data_ends(1, 0);
+    t.client("AUTH TLS");
+    t.forwards("PWD");
+    t.backend("257 \"/\"");
+    t.client_gets("502 TLS is not offered here.");
+    t.client_gets("257 \"/\"");
+    works_on(&mut t);
+
+    let mut t = downloading();
+    t.forwards("ABOR");
+    t.relays_reply("226 for both");
+    t.data_ends(1, 0);
+    t.client("AUTH TLS");
+    t.backend("250 to ABOR");
+    t.client_gets("250 to ABOR");
+    t.client_gets("502 TLS is not offered here.");
+    works_on(&mut t);
+}
+
+#[test]
 fn s11_quit_is_answered_by_either_order() {
     for replies in [
         ["226 done", "221 bye"],
@@ -145,8 +169,8 @@ fn r6_replies_that_nobody_asked_for_are_relayed() {
     t.client("AUTH TLS");
     t.relays_reply("all");
     t.backend("226 that");
-    t.to_client("226 that");
-    t.to_client("502 TLS is not offered here.");
+    t.client_gets("226 that");
+    t.client_gets("502 TLS is not offered here.");
     t.forwards("NOOP");
     t.relays_reply("120 wait");
     t.relays_reply("200 ok");
@@ -191,7 +215,7 @@ fn r4_bad_input_79_a_227_that_nobody_asked_for_ends_the_session() {
             t.forwards(line);
         }
         t.backend(reply);
-        t.to_client("421 Service not available, closing control connection.");
+        t.client_gets("421 Service not available, closing control connection.");
         let phase = if line == Some("NLST 227 x") {
             Phase::Transfer
         } else {
@@ -207,9 +231,9 @@ fn r4_a_227_is_believed_only_at_the_head() {
     t.forwards("STAT 227");
     t.client("PASV");
     t.leased(50_000);
-    t.to_backend("PASV");
+    t.backend_gets("PASV");
     t.backend("227 (9,9,9,9,31,64)");
-    t.to_client("421 Service not available, closing control connection.");
+    t.client_gets("421 Service not available, closing control connection.");
     t.does(&Action::Release(t.id));
     t.closes(Side::Backend, Phase::Command, Cause::Protocol);
 }
@@ -220,7 +244,7 @@ fn r3_bad_input_80_inner_lines_are_set_apart() {
     t.forwards("STAT");
     t.relays_reply("230-hi");
     t.backend("227 Entering Passive Mode (9,9,9,9,9,9)");
-    t.to_client(" 227 Entering Passive Mode (9,9,9,9,9,9)");
+    t.client_gets(" 227 Entering Passive Mode (9,9,9,9,9,9)");
     t.relays_reply("230 ok");
 }
 
@@ -229,13 +253,13 @@ fn r9_bad_input_81_82_what_is_no_reply_ends_the_session() {
     for line in ["no code", "99 x", "2x0 x", "700 x"] {
         let mut t = Talk::logged_in();
         t.backend(line);
-        t.to_client("421 Service not available, closing control connection.");
+        t.client_gets("421 Service not available, closing control connection.");
         t.closes(Side::Backend, Phase::Command, Cause::Protocol);
     }
     for input in [Input::TooLong, Input::Runaway] {
         let mut t = Talk::logged_in();
         t.backend_input(input);
-        t.to_client("421 Service not available, closing control connection.");
+        t.client_gets("421 Service not available, closing control connection.");
         t.closes(Side::Backend, Phase::Command, Cause::Protocol);
     }
     let mut t = Talk::logged_in();
@@ -245,7 +269,7 @@ fn r9_bad_input_81_82_what_is_no_reply_ends_the_session() {
         t.relays_reply("line");
     }
     t.backend("one too many");
-    t.to_client("421 Service not available, closing control connection.");
+    t.client_gets("421 Service not available, closing control connection.");
     t.closes(Side::Backend, Phase::Command, Cause::Protocol);
 }
 
@@ -285,8 +309,8 @@ fn r14_v1_between_families_what_we_translate_is_promised() {
     t.relays_reply("211-Features:");
     t.relays_reply(" EPRT");
     t.backend("211 End");
-    t.to_client(" EPSV");
-    t.to_client("211 End");
+    t.client_gets(" EPSV");
+    t.client_gets("211 End");
 }
 
 #[test]

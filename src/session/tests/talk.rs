@@ -181,8 +181,8 @@ impl Talk {
 
     pub(super) fn data_ends(&mut self, to_client: u64, to_backend: u64) {
         self.data(DataEvent::Ended(Moved {
-            to_client,
             to_backend,
+            to_client,
         }));
     }
 
@@ -219,20 +219,20 @@ impl Talk {
         assert_eq!(self.actions.pop_front().as_ref(), Some(action));
     }
 
-    pub(super) fn to_client(&mut self, line: &str) {
+    pub(super) fn client_gets(&mut self, line: &str) {
         self.sends(Side::Client, line, false);
     }
 
-    pub(super) fn to_backend(&mut self, line: &str) {
+    pub(super) fn backend_gets(&mut self, line: &str) {
         self.sends(Side::Backend, line, false);
     }
 
     /// R11.
-    pub(super) fn to_client_alone(&mut self, line: &str) {
+    pub(super) fn client_gets_alone(&mut self, line: &str) {
         self.sends(Side::Client, line, true);
     }
 
-    pub(super) fn to_backend_alone(&mut self, line: &str) {
+    pub(super) fn backend_gets_alone(&mut self, line: &str) {
         self.sends(Side::Backend, line, true);
     }
 
@@ -299,12 +299,12 @@ impl Talk {
     /// A reply of the backend that reaches the client as it is.
     pub(super) fn relays_reply(&mut self, line: &str) {
         self.backend(line);
-        self.to_client(line);
+        self.client_gets(line);
     }
 
     pub(super) fn forwards(&mut self, line: &str) {
         self.client(line);
-        self.to_backend(line);
+        self.backend_gets(line);
     }
 
     pub(super) fn exchange(&mut self, line: &str, reply: &str) {
@@ -315,7 +315,7 @@ impl Talk {
     /// A command that ftplb answers by itself.
     pub(super) fn answers(&mut self, line: impl AsRef<[u8]>, reply: &str) {
         self.client(line);
-        self.to_client(reply);
+        self.client_gets(reply);
         self.quiet();
     }
 
@@ -331,9 +331,9 @@ impl Talk {
     pub(super) fn asks_passive(&mut self) {
         self.client("PASV");
         self.leased(50_000);
-        self.to_backend("PASV");
+        self.backend_gets("PASV");
         self.backend("227 Entering Passive Mode (10,0,0,1,31,64).");
-        self.to_client_alone("227 Entering Passive Mode (203,0,113,1,195,80)");
+        self.client_gets_alone("227 Entering Passive Mode (203,0,113,1,195,80)");
     }
 
     /// PORT up to the data connection that stands.
@@ -348,7 +348,7 @@ impl Talk {
     pub(super) fn asks_active(&mut self) {
         self.client("PORT 192,0,2,7,19,136");
         self.listens(SocketAddr::new(LOCAL, 6_000));
-        self.to_backend_alone("PORT 10,0,0,9,23,112");
+        self.backend_gets_alone("PORT 10,0,0,9,23,112");
         self.relays_reply("200 PORT command successful.");
     }
 

@@ -35,7 +35,7 @@ fn used() -> Metrics {
 }
 
 /// Name, type and labels of every family.
-const FAMILIES: [(&str, &str, &[&str]); 24] = [
+const FAMILIES: [(&str, &str, &[&str]); 23] = [
     (
         "ftplb_backend_checks_total",
         "counter",
@@ -59,7 +59,6 @@ const FAMILIES: [(&str, &str, &[&str]); 24] = [
     ("ftplb_backend_up", "gauge", &["backend", "pool"]),
     ("ftplb_backend_weight", "gauge", &["backend", "pool"]),
     ("ftplb_build_info", "gauge", &["version"]),
-    ("ftplb_commands_total", "counter", &["group", "listener"]),
     ("ftplb_leases_in_use", "gauge", &["listener"]),
     (
         "ftplb_leases_refused_total",
@@ -189,7 +188,6 @@ fn counts_are_found_where_they_belong() {
         r#"ftplb_sessions_total{backend="",cause="reset",listener="public",phase="transfer",pool="files",side="backend"} 1"#,
         r#"ftplb_sessions_refused_total{listener="public",reason="client_limit"} 1"#,
         r#"ftplb_sessions_refused_total{listener="public",reason="limit"} 0"#,
-        r#"ftplb_commands_total{group="transfer",listener="public"} 1"#,
         r#"ftplb_leases_refused_total{listener="public",reason="no_port"} 1"#,
         r#"ftplb_peer_check_refusals_total{leg="client",listener="public"} 1"#,
     ] {
