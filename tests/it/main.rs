@@ -1,0 +1,30 @@
+//! The integration tests: ftplb as a program, between real FTP servers and clients, and between
+//! scripted ones that say what no real one would.
+//!
+//! They need the programs that `tests/install.sh` installs, and root for the network namespaces and for
+//! the servers. Each test has addresses, directories and processes of its own, and leaves nothing behind.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "what does not hold here fails its test, and these files are tests throughout"
+)]
+
+mod clients;
+mod netns;
+mod process;
+mod proxy;
+mod scripted;
+mod servers;
+mod table;
+
+mod bad_inputs_data;
+mod bad_inputs_lines;
+mod bad_inputs_replies;
+mod endings;
+mod lifecycle;
+mod matrix;
+mod networks;
+mod pool;
+mod transfers;

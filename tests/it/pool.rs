@@ -1,0 +1,121 @@
+//! Which backend a session gets: in turn, another when one is dead, none when all are.
+
+use crate::clients::curl;
+use crate::netns::Place;
+use crate::process::{SOON, run};
+use crate::proxy::{Proxy, Setup};
+use crate::scripted::{Door, Peer};
+use crate::servers::{Kind, Server};
+
+#[test]
+fn sessions_are_spread_in_turn() {
+    let doors = [Door::new(), Door::new()];
+    let proxy = Proxy::before(&doors.each_ref().map(Door::address));
+    let mut clients: Vec<Peer> = (0..6).map(|_| Peer::connect(proxy.address)).collect();
+    let mut backends = Vec::new();
+    for (door, name) in doors.iter().zip(["a", "b"]) {
+        for _ in 0..3 {
+            let mut backend = door.accept();
+            backend.say(&format!("220 {name}"));
+            backends.push(backend);
+        }
+    }
+    let mut greetings: Vec<String> = clients.iter_mut().map(|client| client.reply(220)).collect();
+    greetings.sort();
+    assert_eq!(
+        greetings,
+        ["220 a", "220 a", "220 a", "220 b", "220 b", "220 b"]
+    );
+}
+
+#[test]
+fn session_stays_on_its_backend_with_all_its_data_connections() {
+    let servers = [Server::start(Kind::Vsftpd), Server::start(Kind::Vsftpd)];
+    servers[0].put("who.txt", b"first ");
+    servers[1].put("who.txt", b"second ");
+    let proxy = Proxy::before(&servers.each_ref().map(|server| server.address));
+    let mut said = Vec::new();
+    for options in [&[][..], &["-P", "-"]] {
+        for _ in 0..2 {
+            let mut command = curl(&Place::Host, options);
+            // One session, five data connections.
+            command.args(vec![format!("ftp://{}/pub/who.txt", proxy.address); 5]);
+            said.push(run(&mut command, SOON).expect_success("curl").stdout);
+        }
+    }
+    said.sort();
+    let [first, second] = ["first ".repeat(5), "second ".repeat(5)];
+    assert_eq!(said, [first.clone(), first, second.clone(), second]);
+}
+
+#[test]
+fn dead_backend_is_passed_over_and_the_client_sees_nothing_of_it() {
+    let dead = Door::new().address();
+    let door = Door::new();
+    let proxy = Proxy::before(&[dead, door.address()]);
+    for _ in 0..4 {
+        let mut client = Peer::connect(proxy.address);
+        door.accept().say("220 Alive.");
+        client.hears("220 Alive.");
+    }
+}
+
+#[test]
+fn silent_backend_is_passed_over() {
+    let [silent, good] = [Door::new(), Door::new()];
+    let proxy = Setup::new(&[silent.address(), good.address()])
+        .tables("[timeouts]\ngreeting = \"300ms\"\n")
+        .start();
+    for _ in 0..2 {
+        let mut client = Peer::connect(proxy.address);
+        good.accept().say("220 Good.");
+        client.hears("220 Good.");
+    }
+}
+
+#[test]
+fn backend_that_greets_with_421_is_passed_over() {
+    let doors = [Door::new(), Door::new()];
+    let proxy = Proxy::before(&doors.each_ref().map(Door::address));
+    let [refusing, good] = doors;
+    std::thread::spawn(move || {
+        loop {
+            refusing.accept().say("421 Full.");
+        }
+    });
+    for _ in 0..2 {
+        let mut client = Peer::connect(proxy.address);
+        good.accept().say("220 Good.");
+        client.hears("220 Good.");
+    }
+}
+
+#[test]
+fn client_is_told_421_when_all_backends_are_dead() {
+    let dead = [Door::new().address(), Door::new().address()];
+    let mut proxy = Proxy::before(&dead);
+    for _ in 0..3 {
+        let mut client = Peer::connect(proxy.address);
+        client.reply(421);
+        client.is_closed();
+    }
+    assert!(proxy.runs());
+}
+
+#[test]
+fn health_checks_find_a_dead_backend_and_its_return() {
+    let mut server = Server::start(Kind::Pyftpdlib);
+    let health = "health = { probe = \"greeting\", interval = \"200ms\", timeout = \"1s\", \
+                  rise = 1, fall = 1 }\nejection = false\n";
+    let proxy = Setup::new(&[server.address]).pool(health).start();
+    proxy.wait_for_metric("ftplb_backend_up", &["pool=\"p\"", "backend=\"b0\""], 1.0);
+    server.kill();
+    proxy.wait_for_metric("ftplb_backend_up", &["backend=\"b0\""], 0.0);
+    assert_eq!(proxy.get("/readyz").0, 503);
+    assert_eq!(proxy.get("/healthz").0, 200);
+    Peer::connect(proxy.address).reply(421);
+    let server = Server::start_at(Kind::Pyftpdlib, server.address, &Place::Host);
+    proxy.wait_until_ready();
+    Peer::log_in(proxy.address, &Place::Host);
+    drop(server);
+}

@@ -1,0 +1,405 @@
+//! House rules that the compiler does not know: floors, purity, size, and documents that tell the truth.
+//!
+//! It reads the files of the repository as text and knows nothing of Rust's grammar beyond that. Where a rule
+//! looks at code, comments and the tests at the end of a file do not count.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Each floor may name itself and the floors before it (ARCHITECTURE.md).
+const FLOORS: [&[&str]; 6] = [
+    &["ftp", "balance", "health", "limits", "ending"],
+    &["session", "config", "net", "telemetry"],
+    &["proxy", "ops"],
+    &["app"],
+    &["cli"],
+    &["main", "lib"],
+];
+
+/// What has no input, output, clock or randomness: the session and the floor below it.
+const PURE: [&str; 6] = ["session", "ftp", "balance", "health", "limits", "ending"];
+
+/// What would bring one of these in. Addresses of `std::net` and an `Instant` that is an argument are values.
+const IMPURE: [&str; 10] = [
+    "Instant::now",
+    "SystemTime",
+    "TcpListener",
+    "TcpStream",
+    "ToSocketAddrs",
+    "UdpSocket",
+    "rand::",
+    "socket2",
+    "std::fs",
+    "tokio",
+];
+
+/// Lines of code in one file.
+const LONGEST_FILE: usize = 400;
+
+/// What one can keep in mind of the whole.
+const LONGEST_ARCHITECTURE: usize = 150;
+
+#[test]
+fn no_file_names_a_floor_above_its_own() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let Some(floor) = floor_of(&source.module) else {
+            wrong.push(format!("{}: `{}` has no floor", source.path, source.module));
+            continue;
+        };
+        if source.code.contains("crate::{") {
+            wrong.push(format!(
+                "{}: one `use crate::` a module, please",
+                source.path
+            ));
+        }
+        for name in names_after(&source.code, "crate::") {
+            if floor_of(&name).is_none_or(|other| other > floor) {
+                wrong.push(format!("{}: names crate::{name}", source.path));
+            }
+        }
+    }
+    assert_none(&wrong);
+}
+
+#[test]
+fn modules_of_one_floor_do_not_name_each_other_in_turn() {
+    let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for source in sources() {
+        let found = names_after(&source.code, "crate::");
+        named.entry(source.module).or_default().extend(found);
+    }
+    let knows = |one: &str, other: &str| named.get(one).is_some_and(|all| all.contains(other));
+    let mut wrong = Vec::new();
+    for floor in FLOORS {
+        for one in floor {
+            let others = floor.iter().filter(|other| *other > one);
+            let back = others.filter(|other| knows(one, other) && knows(other, one));
+            wrong.extend(back.map(|other| format!("{one} and {other} name each other")));
+        }
+    }
+    assert_none(&wrong);
+}
+
+#[test]
+fn the_session_and_the_floor_below_have_no_socket_clock_or_chance() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        if !PURE.contains(&source.module.as_str()) {
+            continue;
+        }
+        let found = IMPURE.iter().filter(|word| source.code.contains(**word));
+        wrong.extend(found.map(|word| format!("{}: {word}", source.path)));
+    }
+    assert_none(&wrong);
+}
+
+#[test]
+fn no_file_has_more_code_than_one_sitting_reads() {
+    let long = sources().into_iter().filter_map(|source| {
+        let lines = source.code.lines().count();
+        (lines > LONGEST_FILE).then(|| format!("{}: {lines} lines of code", source.path))
+    });
+    assert_none(&long.collect::<Vec<_>>());
+}
+
+#[test]
+fn nothing_unfinished_is_left_in_the_code() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let found = ["todo!", "unimplemented!", "dbg!"];
+        let found = found.iter().filter(|word| source.code.contains(**word));
+        wrong.extend(found.map(|word| format!("{}: {word}", source.path)));
+    }
+    assert_none(&wrong);
+}
+
+#[test]
+fn every_module_begins_by_saying_what_it_is() {
+    let silent = sources()
+        .into_iter()
+        .filter(|source| !source.text.starts_with("//!"))
+        .map(|source| source.path);
+    assert_none(&silent.collect::<Vec<_>>());
+}
+
+#[test]
+fn every_side_phase_and_cause_is_documented_and_no_other() {
+    let (code, page) = (read("src/ending.rs"), read("docs/endings.md"));
+    for (kind, heading) in [("Side", "Sides"), ("Phase", "Phases"), ("Cause", "Causes")] {
+        let (_, from) = code
+            .split_once(&format!("\nimpl {kind} {{"))
+            .expect("the enum has methods");
+        let body = from.split("\n}\n").next().unwrap_or_default();
+        let labels: BTreeSet<String> = body
+            .lines()
+            .filter_map(|line| line.split_once("=> \""))
+            .filter_map(|(_, label)| label.split('"').next())
+            .map(str::to_owned)
+            .collect();
+        assert!(!labels.is_empty(), "no labels of {kind} are found");
+        let documented = first_cells(section(&page, heading));
+        assert_eq!(documented, labels, "docs/endings.md, {heading}");
+    }
+}
+
+#[test]
+fn every_metric_is_documented_with_its_type_and_no_other() {
+    let mut families = BTreeSet::new();
+    for source in sources() {
+        if source.path.starts_with("src/telemetry/metrics") {
+            families.extend(literals(&source.code, "ftplb_"));
+            families.extend(literals(&source.code, "process_"));
+        }
+    }
+    let page = read("docs/metrics.md");
+    assert_eq!(first_cells(&page), families, "docs/metrics.md");
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [_, name, kind, ..] = cells.as_slice() else {
+            continue;
+        };
+        let is_counter = name.trim_matches('`').ends_with("_total");
+        assert_eq!(is_counter, *kind == "counter", "docs/metrics.md: {name}");
+    }
+}
+
+#[test]
+fn every_test_that_the_requirements_name_exists() {
+    let mut functions = BTreeSet::new();
+    for path in files("src").into_iter().chain(files("tests")) {
+        if has_ending(&path, "rs") {
+            functions.extend(names_after(&read(&path), "fn "));
+        }
+    }
+    let page = read("docs/requirements.md");
+    let named = quoted(&page).filter(|name| name.contains('_') && is_name(name));
+    let named: BTreeSet<String> = named.map(str::to_owned).collect();
+    assert!(
+        named.len() > 200,
+        "the names of tests are not found in the page"
+    );
+    let missing: Vec<String> = named.difference(&functions).cloned().collect();
+    assert_none(&missing);
+}
+
+#[test]
+fn the_two_commands_of_the_readme_exist() {
+    let page = read("README.md");
+    for command in ["cargo run --release -- demo", "tests/run.sh"] {
+        let is_there = page.lines().any(|line| line.trim() == command);
+        assert!(is_there, "README.md has no line `{command}`");
+    }
+    assert!(
+        read("src/cli.rs").contains("Demo("),
+        "there is no command `demo`"
+    );
+    for script in ["tests/run.sh", "tests/install.sh"] {
+        let metadata = fs::metadata(root().join(script)).expect("the script exists");
+        assert!(
+            metadata.permissions().mode() & 0o111 != 0,
+            "{script} can not be run"
+        );
+    }
+}
+
+#[test]
+fn every_link_between_documents_leads_somewhere() {
+    let mut wrong = Vec::new();
+    for path in files(".").into_iter().filter(|path| has_ending(path, "md")) {
+        let folder = Path::new(&path).parent().unwrap_or(Path::new(""));
+        for link in read(&path).split("](").skip(1) {
+            let target = link.split([')', '#']).next().unwrap_or_default();
+            let is_local = !target.is_empty() && !target.contains("://");
+            if is_local && !root().join(folder).join(target).exists() {
+                wrong.push(format!("{path}: {target}"));
+            }
+        }
+    }
+    assert_none(&wrong);
+}
+
+#[test]
+fn architecture_fits_in_the_head() {
+    let lines = read("ARCHITECTURE.md").lines().count();
+    assert!(
+        lines <= LONGEST_ARCHITECTURE,
+        "ARCHITECTURE.md has {lines} lines"
+    );
+}
+
+#[test]
+fn no_file_names_a_place_on_somebodys_machine() {
+    let homes =
+        ["Users", "builds", "home", "root", "work", "workspace"].map(|name| format!("/{name}/"));
+    let mut wrong = Vec::new();
+    for path in files(".") {
+        // Bytes of tests' inputs and the like are no places.
+        let Ok(text) = fs::read_to_string(root().join(&path)) else {
+            continue;
+        };
+        for (number, line) in text.lines().enumerate() {
+            let is_absolute = |home: &String| {
+                let mut before = line
+                    .match_indices(home.as_str())
+                    .map(|(at, _)| line.get(..at));
+                before.any(|before| before.is_some_and(|text| !ends_in_a_word(text)))
+            };
+            if homes.iter().any(is_absolute) {
+                wrong.push(format!("{path}, line {}: {line}", number + 1));
+            }
+        }
+    }
+    assert_none(&wrong);
+}
+
+/// A file of `src` that is not a test.
+struct Source {
+    /// From the root of the repository.
+    path: String,
+    /// The name of the module of the crate that it belongs to.
+    module: String,
+    text: String,
+    /// Its lines of code, without those that are blank or a comment, and without the tests in it.
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
+    let is_test = |path: &str| {
+        path.ends_with("/tests.rs") || path.contains("/tests/") || path.contains("/simulation")
+    };
+    let paths = files("src").into_iter();
+    let sources: Vec<Source> = paths
+        .filter(|path| has_ending(path, "rs") && !is_test(path))
+        .map(|path| {
+            let module = path.trim_start_matches("src/").split(['/', '.']);
+            let module = module.into_iter().next().unwrap_or_default().to_owned();
+            let text = read(&path);
+            let code = code_of(&text);
+            Source {
+                path,
+                module,
+                text,
+                code,
+            }
+        })
+        .collect();
+    assert!(sources.len() > 50, "the sources are not found");
+    sources
+}
+
+fn code_of(text: &str) -> String {
+    text.lines()
+        .take_while(|line| !line.starts_with("mod tests {"))
+        .filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("//"))
+        .flat_map(|line| [line, "\n"])
+        .collect()
+}
+
+fn floor_of(module: &str) -> Option<usize> {
+    FLOORS.iter().position(|floor| floor.contains(&module))
+}
+
+/// The names that follow `mark`, where it is not the end of a longer word.
+fn names_after(text: &str, mark: &str) -> BTreeSet<String> {
+    text.match_indices(mark)
+        .filter(|(at, _)| !text.get(..*at).is_some_and(ends_in_a_word))
+        .filter_map(|(at, _)| text.get(at + mark.len()..))
+        .map(|rest| rest.chars().take_while(|c| is_word(*c)).collect())
+        .filter(|name: &String| !name.is_empty())
+        .collect()
+}
+
+/// The string literals that begin with `prefix`.
+fn literals(code: &str, prefix: &str) -> BTreeSet<String> {
+    let starts = format!("\"{prefix}");
+    let parts = code.split(&starts).skip(1);
+    parts
+        .filter_map(|rest| rest.split('"').next())
+        .map(|rest| format!("{prefix}{rest}"))
+        .collect()
+}
+
+/// The part of a page under the heading `## heading`.
+fn section<'p>(page: &'p str, heading: &str) -> &'p str {
+    let (_, rest) = page
+        .split_once(&format!("\n## {heading}\n"))
+        .expect("the page has the heading");
+    rest.split("\n## ").next().unwrap_or_default()
+}
+
+/// What stands in backticks in the first cell of each row of the tables of a page.
+fn first_cells(page: &str) -> BTreeSet<String> {
+    page.lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter_map(|rest| rest.split('`').next())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// What stands between backticks.
+fn quoted(page: &str) -> impl Iterator<Item = &str> {
+    page.lines()
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+}
+
+fn is_name(text: &str) -> bool {
+    text.chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+fn ends_in_a_word(text: &str) -> bool {
+    text.ends_with(|c: char| is_word(c) || matches!(c, '.' | '-' | '}' | ')'))
+}
+
+/// The files under `folder`, from the root of the repository, without what is built or recorded.
+fn files(folder: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root().join(&folder)).expect("the folder can be read") {
+            let entry = entry.expect("the folder can be read");
+            let name = entry.file_name();
+            let path = folder.join(&name);
+            let path = path.strip_prefix(".").unwrap_or(&path).to_owned();
+            if !entry.path().is_dir() {
+                found.push(path.display().to_string());
+            } else if !["target", ".git", "corpus", "artifacts"]
+                .iter()
+                .any(|skip| name == *skip)
+            {
+                folders.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn has_ending(path: &str, ending: &str) -> bool {
+    Path::new(path)
+        .extension()
+        .is_some_and(|extension| extension == ending)
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).expect("the file can be read")
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn assert_none(wrong: &[String]) {
+    assert!(
+        wrong.is_empty(),
+        "against the rules of the house:\n{}",
+        wrong.join("\n")
+    );
+}
