@@ -97,7 +97,8 @@ impl App {
 
     /// Serves until `stop` says so and every session has ended.
     pub async fn run(self, stop: Stop) {
-        let (tasks, aside) = (TaskTracker::new(), TaskTracker::new());
+        let (tasks, listeners, aside) =
+            (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
         let aside_stop = CancellationToken::new();
         let services: Vec<_> = self.listeners.iter().map(|(_, s)| Arc::clone(s)).collect();
         let metrics = Arc::clone(&self.metrics);
@@ -119,15 +120,14 @@ impl App {
         }
         for (listener, service) in self.listeners {
             tracing::info!(listener = %service.name, pool = %service.pool.name(), "accepting clients");
-            aside.spawn(listener::serve(
-                listener,
-                service,
-                tasks.clone(),
-                stop.drain.clone(),
-            ));
+            let (tasks, stop) = (tasks.clone(), stop.drain.clone());
+            listeners.spawn(listener::serve(listener, service, tasks, stop));
         }
         stop.drain.cancelled().await;
         admin.draining.store(true, Ordering::Release);
+        // After this no session can begin unseen by the drain.
+        listeners.close();
+        listeners.wait().await;
         drain(
             &tasks,
             &self.sessions,

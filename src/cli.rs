@@ -6,7 +6,8 @@ mod demo;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{App, Stop};
@@ -41,9 +42,8 @@ enum Command {
 /// Where the configuration comes from: a file, or a few flags or environment variables.
 #[derive(clap::Args, Debug)]
 struct Source {
-    /// The configuration file.
+    /// The configuration file. With it, the other flags and variables are not for use.
     #[arg(short, long, env = "FTPLB_CONFIG", value_name = "FILE")]
-    #[arg(conflicts_with_all = ["listen", "backend", "algorithm", "passive_ports", "advertise", "admin"])]
     config: Option<PathBuf>,
     /// Where clients connect: IP:PORT. May be given more than once.
     #[arg(long, env = "FTPLB_LISTEN", value_name = "IP:PORT")]
@@ -74,6 +74,19 @@ struct Source {
     log_file: Option<String>,
 }
 
+/// What else than a file may say something.
+const FLAGS: [&str; 9] = [
+    "listen",
+    "backend",
+    "algorithm",
+    "passive_ports",
+    "advertise",
+    "admin",
+    "log_format",
+    "log_filter",
+    "log_file",
+];
+
 /// What the process exits with, after `sysexits.h`.
 mod exit {
     /// Wrong command line.
@@ -86,7 +99,7 @@ mod exit {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
             let code = if error.use_stderr() { exit::USAGE } else { 0 };
@@ -110,7 +123,47 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn parse() -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches()?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    if let Command::Run(source) | Command::Check(source) | Command::ShowConfig(source) =
+        &mut cli.command
+        && let Some((_, matches)) = matches.subcommand()
+    {
+        source.choose(matches)?;
+    }
+    Ok(cli)
+}
+
 impl Source {
+    /// A file and flags say the same things, so one of them is meant. The command line goes before the
+    /// environment; of two that stand in the same place neither is guessed at.
+    fn choose(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let Some(of_file) = matches.value_source("config") else {
+            return Ok(());
+        };
+        for flag in FLAGS {
+            match matches.value_source(flag) {
+                Some(of_flag) if of_flag == of_file => {
+                    let variable = if flag == "backend" { "backends" } else { flag }.to_uppercase();
+                    let names = match of_file {
+                        ValueSource::EnvVariable => format!("FTPLB_CONFIG and FTPLB_{variable}"),
+                        _ => format!("--config and --{}", flag.replace('_', "-")),
+                    };
+                    let text = format!(
+                        "{names} are both given: write it into the file, or leave the file out\n"
+                    );
+                    return Err(
+                        Cli::command().error(clap::error::ErrorKind::ArgumentConflict, text)
+                    );
+                }
+                Some(ValueSource::CommandLine) => self.config = None,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Goes on with the checked configuration, or reports everything that is wrong with it.
     fn with_config(self, go_on: impl FnOnce(Config) -> ExitCode) -> ExitCode {
         let surroundings = surroundings();

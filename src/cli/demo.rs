@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use libunftp::options::ActivePassiveMode;
 use tempfile::TempDir;
 use unftp_sbe_fs::Filesystem;
 
@@ -90,6 +91,7 @@ impl Server {
             Filesystem::new(&root).expect("the directory was opened a moment ago")
         }))
         .greeting("ftplb demo server")
+        .active_passive_mode(ActivePassiveMode::ActiveAndPassive)
         .passive_ports(PASSIVE_PORTS)
         .build()
         .context("cannot build the demo's FTP server")?;
@@ -148,8 +150,8 @@ fn invitation(options: &Options, servers: &[Server]) -> String {
         "Three FTP servers with their files:\n{servers}\
          and one address in front of them. Try, more than once:\n\
          \n  curl ftp://{listen}/who-am-i.txt\
-         \n  curl -T Cargo.toml ftp://{listen}/ && curl ftp://{listen}/\
-         \n  lftp -e 'cat who-am-i.txt; get ten-megabytes.bin -o /dev/null; bye' {listen}\
+         \n  curl -T /etc/hostname ftp://{listen}/ --next ftp://{listen}/\
+         \n  lftp -e 'cat who-am-i.txt; cat ten-megabytes.bin > /dev/null; ls; bye' {listen}\
          \n  curl -s http://{admin}/metrics | grep ^ftplb_sessions_total\
          \n\nEvery session is logged here with its backend. Ctrl-C ends the demo.\n\n"
     )

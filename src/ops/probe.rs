@@ -125,7 +125,10 @@ impl Checks {
                 });
             }
         }
-        talk.send(&["QUIT"]).await
+        talk.send(&["QUIT"]).await?;
+        // What it says to that is no sign of health; it is only not cut short.
+        let _answered_or_gone = talk.reply().await;
+        Ok(())
     }
 }
 

@@ -21,20 +21,22 @@ pub async fn serve(
 ) {
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            biased;
             () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, _)) => admit(stream, &service, &tasks),
+            // The client was gone before its turn came.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                if is_our_shortage(&error) {
-                    tracing::error!(
-                        listener = %service.name, %error,
-                        "cannot accept clients: raise the limit on open files or lower limits.sessions"
-                    );
-                    // Whoever waits in the backlog is not lost; trying at once would only burn CPU.
-                    tokio::time::sleep(PAUSE).await;
-                }
+                tracing::error!(
+                    listener = %service.name, %error,
+                    "cannot accept clients; if there are too many open files, raise the limit or \
+                     lower limits.sessions"
+                );
+                // Whoever waits in the backlog is not lost; trying at once would only burn CPU.
+                tokio::time::sleep(PAUSE).await;
             }
         }
     }
@@ -70,16 +72,7 @@ fn admit(stream: TcpStream, service: &Arc<Service>, tasks: &TaskTracker) {
     }
 }
 
-/// Errors that say nothing of one client but that we are short of something.
-fn is_our_shortage(error: &io::Error) -> bool {
-    use nix::errno::Errno;
-    matches!(
-        error.raw_os_error().map(Errno::from_raw),
-        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)
-    )
-}
-
 const TOO_MANY: &[u8] = b"421 Too many connections, try again later.\r\n";
 
-/// Between tries to accept while descriptors or memory are short.
+/// Between tries to accept while something is short.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -1,13 +1,17 @@
 //! The sessions' drivers: sockets on one side, the session machine on the other.
 //!
-//! `listener` accepts and admits, `control` drives one session, `data` one data connection of it,
-//! `party` is a control connection, `record` tells what happened.
+//! `listener` accepts and admits; `control` drives one session: `wait` says what happens next to it,
+//! `dialling` finds its backend, `legs` does what is ordered of its data connections, each of which is a
+//! `data`. A `party` is a control connection; `record` tells what happened.
 
 mod control;
 mod data;
+mod dialling;
+mod legs;
 pub mod listener;
 mod outbox;
 mod party;
 mod record;
 pub mod service;
 pub mod sessions;
+mod wait;

@@ -91,6 +91,13 @@ impl Session {
         self.associations().any(Association::is_alive)
     }
 
+    /// Whether a data connection that a transfer uses stands or is being made. One that was opened for
+    /// nothing, as curl does before it asks for the size of a file that is not there, is not waited for.
+    pub(super) fn is_data_used(&self) -> bool {
+        self.associations()
+            .any(|association| association.used && association.is_alive())
+    }
+
     /// A new association, which becomes the current one if the backend agrees (S3).
     pub(super) fn new_candidate(&mut self, mode: Mode, asked: Verb, now: Instant) -> DataId {
         let id = DataId(self.last_id.0.wrapping_add(1));

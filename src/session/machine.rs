@@ -166,7 +166,7 @@ impl Session {
         match self.phase {
             State::Connecting => Phase::Connect,
             State::Greeting { .. } => Phase::Greeting,
-            _ if self.pending.transfer().is_some() || self.is_data_alive() => Phase::Transfer,
+            _ if self.pending.transfer().is_some() || self.is_data_used() => Phase::Transfer,
             _ if self.login == Login::Done => Phase::Command,
             _ => Phase::Login,
         }
@@ -298,7 +298,7 @@ impl Session {
         self.run_held(now);
         self.distrust_ends();
         match self.phase {
-            State::Leaving(_) if !self.is_data_alive() => self.finish_leaving(now),
+            State::Leaving(_) if !self.is_data_used() => self.finish_leaving(now),
             State::Open { .. } if self.flags.draining && self.is_idle() => {
                 let word = Some(replies::SHUTTING_DOWN);
                 self.leave_now(Side::Balancer, Cause::Drain, word);
@@ -322,11 +322,7 @@ impl Session {
     /// itself is left to end by itself.
     fn is_idle(&self) -> bool {
         let is_ending = self.flags.quit || self.flags.service_closing;
-        let is_moving = |a: &Association| a.used && a.is_alive();
-        self.pending.is_empty()
-            && self.disposition.is_none()
-            && !is_ending
-            && !self.associations().any(is_moving)
+        self.pending.is_empty() && self.disposition.is_none() && !is_ending && !self.is_data_used()
     }
 
     pub(super) fn is_barred(&self) -> bool {

@@ -43,7 +43,7 @@ fn share(weights: &[u32], index: usize) -> f64 {
 
 /// The values are those of another implementation of the module's words, made apart from this code.
 #[test]
-fn d16_a_client_meets_the_same_backend_for_ever() {
+fn decision_16_a_client_meets_the_same_backend_for_ever() {
     let snapshot = snapshot(targets(&[1, 2, 3]));
     let golden = [
         ("192.0.2.1", 3),
@@ -71,7 +71,7 @@ fn d16_a_client_meets_the_same_backend_for_ever() {
 }
 
 #[test]
-fn d16_the_order_of_the_backends_does_not_matter() {
+fn decision_16_the_order_of_the_backends_does_not_matter() {
     let straight = targets(&[1, 2, 3, 4]);
     let mut turned = straight.clone();
     turned.rotate_left(1);

@@ -254,6 +254,18 @@ fn s11_a_backend_that_does_not_close_after_221_is_left() {
 }
 
 #[test]
+fn s11_a_data_connection_that_served_nothing_is_not_waited_for() {
+    // curl asks for the size of a file that is not there after it has opened its data connection.
+    let mut t = Talk::logged_in();
+    t.passive();
+    t.exchange("SIZE f", "550 no such file");
+    t.exchange("QUIT", "221 bye");
+    t.backend_input(Input::Eof);
+    t.does(&Action::Release(t.id));
+    t.closes(Side::Client, Phase::Command, Cause::Complete);
+}
+
+#[test]
 fn o3_the_idle_time_stands_still_while_data_moves() {
     let mut t = Talk::logged_in();
     t.passive();
@@ -297,7 +309,7 @@ fn o8_a_drained_session_ends_when_nothing_is_under_way() {
     t.order(Order::Drain);
     t.client_gets(STOPPING);
     t.does(&Action::Release(t.id));
-    t.closes(Side::Balancer, Phase::Transfer, Cause::Drain);
+    t.closes(Side::Balancer, Phase::Command, Cause::Drain);
 }
 
 #[test]

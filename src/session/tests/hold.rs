@@ -192,7 +192,7 @@ fn r13_s15_a_held_reply_is_said_even_if_nobody_comes_for_its_data() {
 }
 
 #[test]
-fn d5_the_end_of_an_upload_whose_client_has_left_is_distrusted_once() {
+fn decision_5_the_end_of_an_upload_whose_client_has_left_is_distrusted_once() {
     let mut t = uploading();
     t.client_input(Input::Eof);
     t.does(&Action::ShutdownBackend);
@@ -204,7 +204,7 @@ fn d5_the_end_of_an_upload_whose_client_has_left_is_distrusted_once() {
 }
 
 #[test]
-fn d5_the_end_of_an_upload_that_begins_afterwards_is_distrusted() {
+fn decision_5_the_end_of_an_upload_that_begins_afterwards_is_distrusted() {
     let mut t = Talk::logged_in();
     t.client("PASV");
     t.leased(50_000);
@@ -223,7 +223,7 @@ fn d5_the_end_of_an_upload_that_begins_afterwards_is_distrusted() {
 }
 
 #[test]
-fn d5_other_ends_are_trusted() {
+fn decision_5_other_ends_are_trusted() {
     // Uploaded already.
     let mut t = uploading();
     t.data(DataEvent::Finished(Direction::ToBackend));

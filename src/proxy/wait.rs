@@ -1,0 +1,133 @@
+//! What a session waits for, and in which order it looks.
+
+use std::io;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+
+use crate::proxy::control::Driver;
+use crate::proxy::data::Happened;
+use crate::session::{DataEvent, DataId, Input, Order};
+
+/// What a session waits for.
+pub(super) enum Event {
+    AtClientEnd(DataId),
+    Believe(DataId),
+    Backend(Input),
+    Client(Input),
+    Connected(io::Result<TcpStream>),
+    Data(DataId, DataEvent),
+    Deadline,
+    Order(Order),
+}
+
+impl Driver {
+    /// Waits for the first event. Data comes before control: where both are there, the end of a transfer
+    /// is seen before the reply to it.
+    pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Poll::Ready(Err(_)) = self.client.poll_flush(cx) {
+            return Poll::Ready(Event::Client(Input::Reset));
+        }
+        if let Some(backend) = &mut self.backend {
+            // A backend that is gone may have left a last word; reading tells of its end.
+            let _flushed_or_gone = backend.poll_flush(cx);
+        }
+        for connection in &mut self.data {
+            match connection.poll_event(cx) {
+                Poll::Ready(Happened::Event(event)) => {
+                    return Poll::Ready(Event::Data(connection.id, event));
+                }
+                Poll::Ready(Happened::AtClientEnd) => {
+                    return Poll::Ready(Event::AtClientEnd(connection.id));
+                }
+                Poll::Pending => {}
+            }
+        }
+        if let Poll::Ready(order) = self.poll_order(cx) {
+            return Poll::Ready(Event::Order(order));
+        }
+        if let Some(dialling) = &mut self.dialling
+            && let Poll::Ready(result) = dialling.dial.as_mut().poll(cx)
+        {
+            return Poll::Ready(Event::Connected(result));
+        }
+        if let Poll::Ready(event) = self.poll_parties(cx) {
+            return Poll::Ready(event);
+        }
+        // After the parties: a client that has gone by now is heard first.
+        if let Some(doubt) = &mut self.doubt
+            && doubt.until.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Event::Believe(doubt.id));
+        }
+        self.poll_alarm(cx).map(|()| Event::Deadline)
+    }
+
+    /// O5: a party is read only while what it says can be passed on.
+    fn poll_parties(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        let limit = self.service.settings.limits.queued_bytes;
+        let client_has_room = self.client.outbox.len() < limit;
+        let mut backend_has_room = true;
+        if let Some(backend) = &mut self.backend {
+            backend_has_room = backend.outbox.len() < limit;
+            if client_has_room
+                && self.session.wants_backend()
+                && let Poll::Ready(input) = backend.poll_input(cx)
+            {
+                return Poll::Ready(Event::Backend(input));
+            }
+        }
+        if client_has_room
+            && backend_has_room
+            && self.session.wants_client()
+            && let Poll::Ready(input) = self.client.poll_input(cx)
+        {
+            return Poll::Ready(Event::Client(input));
+        }
+        // Refusals of Telnet options may have been queued meanwhile.
+        for party in [Some(&mut self.client), self.backend.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            let _flushed_or_gone = party.poll_flush(cx);
+        }
+        Poll::Pending
+    }
+
+    fn poll_order(&mut self, cx: &mut Context<'_>) -> Poll<Order> {
+        while self.order.as_mut().poll(cx).is_ready() {
+            self.order = Box::pin(self.admission.entry.changed().notified_owned());
+            if let Some(order) = self.admission.entry.current_order() {
+                return Poll::Ready(order);
+            }
+        }
+        Poll::Pending
+    }
+
+    /// The timer is not moved for every line: it is left to fire early, and set anew then.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        self.session.note_mid_line(self.client.is_mid_line(), now);
+        let Some(deadline) = self.session.deadline() else {
+            return Poll::Pending;
+        };
+        if deadline <= now {
+            return Poll::Ready(());
+        }
+        let at = tokio::time::Instant::from_std(deadline);
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        if alarm.deadline() > at || alarm.is_elapsed() {
+            alarm.as_mut().reset(at);
+        }
+        while alarm.as_mut().poll(cx).is_ready() {
+            if deadline <= Instant::now() {
+                return Poll::Ready(());
+            }
+            alarm.as_mut().reset(at);
+        }
+        Poll::Pending
+    }
+}
