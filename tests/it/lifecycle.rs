@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::netns::Place;
 use crate::process::{Finished, SOON, eventually, own_address, run};
-use crate::proxy::{PROGRAM, Proxy};
+use crate::proxy::{PROGRAM, Proxy, Setup};
 use crate::scripted::{Door, Peer};
 use crate::servers::{Kind, Server};
 use crate::table::Table;
@@ -203,4 +203,49 @@ fn address_in_use_is_named() {
     assert_ne!(done.code(), 0);
     let said = done.stdout + &done.stderr;
     assert!(said.contains(&address), "{said}");
+}
+
+#[test]
+fn o1_sessions_over_a_limit_get_421_and_a_place_that_is_left_is_free() {
+    for (limits, reason) in [
+        ("sessions_per_client = 2", "client_limit"),
+        ("sessions = 2", "limit"),
+    ] {
+        let door = Door::new();
+        let proxy = Setup::new(&[door.address()])
+            .tables(&format!("[limits]\n{limits}\n"))
+            .start();
+        let admitted: Vec<_> = (0..2)
+            .map(|_| {
+                let mut client = Peer::connect(proxy.address);
+                let mut backend = door.accept();
+                backend.say("220 Hello.");
+                client.reply(220);
+                (client, backend)
+            })
+            .collect();
+        let mut third = Peer::connect(proxy.address);
+        third.reply(421);
+        third.is_gone();
+        proxy.wait_for_metric("ftplb_sessions_refused_total", &[reason], 1.0);
+        drop(admitted);
+        std::thread::spawn(move || {
+            loop {
+                door.accept().say("220 Hello.");
+            }
+        });
+        eventually("a place is free", || {
+            Peer::connect(proxy.address).line().starts_with(b"220")
+        });
+    }
+}
+
+#[test]
+fn o7_refused_logins_are_counted() {
+    let mut table = Table::greeted();
+    table.exchange("USER eve", "331 Password?");
+    table.exchange("PASS guess", "530 No.");
+    table
+        .proxy
+        .wait_for_metric("ftplb_login_failures_total", &[], 1.0);
 }
