@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::balance::{AffinityTable, Member, Pool, Settings};
 use crate::config::{self, Config};
@@ -31,6 +33,7 @@ pub struct App {
     checks: Vec<Checks>,
     metrics: Arc<Metrics>,
     sessions: Arc<Sessions>,
+    log_dropped: ErrorCounter,
 }
 
 /// What an operator orders a running balancer to do.
@@ -44,7 +47,8 @@ pub struct Stop {
 
 impl App {
     /// Binds everything, or fails and leaves nothing bound. Within a runtime.
-    pub fn build(config: Config) -> anyhow::Result<Self> {
+    /// `log_dropped` counts the log lines that were not written.
+    pub fn build(config: Config, log_dropped: ErrorCounter) -> anyhow::Result<Self> {
         let now = Instant::now();
         let metrics = Arc::new(Metrics::new());
         let sessions = Arc::new(Sessions::default());
@@ -84,6 +88,7 @@ impl App {
             checks,
             metrics,
             sessions,
+            log_dropped,
         })
     }
 
@@ -95,17 +100,19 @@ impl App {
             .collect()
     }
 
-    /// Serves until `stop` says so and every session has ended.
-    pub async fn run(self, stop: Stop) {
-        let (tasks, listeners, aside) =
-            (TaskTracker::new(), TaskTracker::new(), TaskTracker::new());
+    /// Serves until `stop` says so and every session has ended, or a listener fails.
+    pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
+        let (tasks, aside) = (TaskTracker::new(), TaskTracker::new());
+        let mut listeners = JoinSet::new();
         let aside_stop = CancellationToken::new();
         let services: Vec<_> = self.listeners.iter().map(|(_, s)| Arc::clone(s)).collect();
-        let metrics = Arc::clone(&self.metrics);
+        let (metrics, log_dropped) = (Arc::clone(&self.metrics), self.log_dropped);
+        let draining = AtomicBool::new(false);
         let admin = Arc::new(Admin {
             metrics,
             services,
-            draining: AtomicBool::new(false),
+            draining,
+            log_dropped,
         });
         if let Some((listener, address)) = self.admin {
             tracing::info!(%address, "serving /metrics, /healthz and /readyz");
@@ -123,11 +130,16 @@ impl App {
             let (tasks, stop) = (tasks.clone(), stop.drain.clone());
             listeners.spawn(listener::serve(listener, service, tasks, stop));
         }
-        stop.drain.cancelled().await;
+        // A listener ends before the drain only by a panic. Nobody is helped by a process that is deaf.
+        let failed = tokio::select! {
+            biased;
+            () = stop.drain.cancelled() => false,
+            Some(_) = listeners.join_next() => true,
+        };
+        stop.drain.cancel();
         admin.draining.store(true, Ordering::Release);
         // After this no session can begin unseen by the drain.
-        listeners.close();
-        listeners.wait().await;
+        while listeners.join_next().await.is_some() {}
         drain(
             &tasks,
             &self.sessions,
@@ -142,6 +154,11 @@ impl App {
             tracing::debug!("the admin address still had a connection");
         }
         tracing::info!("stopped");
+        anyhow::ensure!(
+            !failed,
+            "a listener failed by an error of ftplb's own: please report it"
+        );
+        Ok(())
     }
 }
 

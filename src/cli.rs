@@ -3,6 +3,7 @@
 #[cfg(feature = "demo")]
 mod demo;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -16,7 +17,7 @@ use crate::config::check::{self, Checked, Surroundings};
 use crate::config::problem::Problem;
 use crate::config::{Config, show};
 use crate::net::host;
-use crate::telemetry::log;
+use crate::telemetry::log::{self, Logging};
 
 /// One FTP address in front of a pool of FTP servers.
 #[derive(Debug, Parser)]
@@ -213,15 +214,17 @@ fn surroundings() -> Surroundings {
 }
 
 fn run(config: Config) -> ExitCode {
-    if let Err(error) = log::start(&config.log) {
-        complain(&format!("{:#}", anyhow::Error::new(error)));
-        return ExitCode::from(exit::CONFIG);
+    match log::start(&config.log) {
+        Ok(logging) => serve(config, &logging, |_| {}),
+        Err(error) => {
+            complain(&format!("{:#}", anyhow::Error::new(error)));
+            ExitCode::from(exit::CONFIG)
+        }
     }
-    serve(config, |_| {})
 }
 
 /// Builds and runs the balancer until SIGTERM or SIGINT. `ready` is called once clients can connect.
-fn serve(config: Config, ready: impl FnOnce(&App)) -> ExitCode {
+fn serve(config: Config, logging: &Logging, ready: impl FnOnce(&App)) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -233,12 +236,11 @@ fn serve(config: Config, ready: impl FnOnce(&App)) -> ExitCode {
         }
     };
     let result = runtime.block_on(async {
-        let app = App::build(config)?;
+        let app = App::build(config, logging.dropped())?;
         let stop = Stop::default();
         tokio::spawn(obey_signals(stop.clone())?);
         ready(&app);
-        app.run(stop).await;
-        anyhow::Ok(())
+        app.run(stop).await
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -278,7 +280,8 @@ fn complain(text: &str) {
     eprintln!("{text}");
 }
 
-#[expect(clippy::print_stdout, reason = "it is what the command was asked for")]
+/// Whoever closes the pipe before the end has read what it wanted.
 fn print(text: &str) {
-    print!("{text}");
+    let mut out = std::io::stdout().lock();
+    let _written_or_closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

@@ -21,7 +21,8 @@ pub struct Limits {
     /// Bytes of one reply (R9).
     pub reply_bytes: usize,
     /// Commands sent and not yet answered, with those that wait behind a PASV. Then the client is not
-    /// read until replies come (O5).
+    /// read until replies come (O5). Servers answer a NOOP after the transfer that it was sent in: at one
+    /// every 30 s, O5's 64 would be reached, and an ABOR not be heard, after half an hour.
     pub pending_commands: usize,
     /// Bytes waiting to be written in one direction of a control connection. Then the other side is
     /// not read until they are gone (O5).
@@ -43,7 +44,7 @@ impl Default for Limits {
             reply_line_bytes: 8_192,
             reply_lines: 10_000,
             reply_bytes: 1 << 20,
-            pending_commands: 64,
+            pending_commands: 1_024,
             queued_bytes: 64 << 10,
             leases_per_client: 20,
             errors_before_login: 10,

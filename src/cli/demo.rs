@@ -60,8 +60,8 @@ fn start(options: &Options) -> anyhow::Result<ExitCode> {
                 .join("\n")
         )
     })?;
-    log::start(&checked.config.log).context("cannot write a log")?;
-    Ok(serve(checked.config, |_| {
+    let logging = log::start(&checked.config.log).context("cannot write a log")?;
+    Ok(serve(checked.config, &logging, |_| {
         print(&invitation(options, &servers));
     }))
 }

@@ -197,7 +197,7 @@ fn limits(s: &mut Section<'_>) -> Limits {
         ),
         pending_commands: s.or(
             "pending_commands",
-            count(1..=1_024),
+            count(1..=65_536),
             default.pending_commands,
         ),
         queued_bytes: s.or(

@@ -253,7 +253,10 @@ impl Flow {
 
     /// A download is complete and the client does not close its side, though nothing is to be said there.
     fn awaits_only_the_client(&self) -> bool {
-        self.to_client.is_done() && self.to_backend.moved() == 0 && !self.to_backend.holds_bytes()
+        self.to_client.is_done()
+            && self.to_client.moved() > 0
+            && self.to_backend.moved() == 0
+            && !self.to_backend.holds_bytes()
     }
 
     /// Nothing moved for too long.

@@ -4,11 +4,12 @@
 //! of [`ControlStream`], to which a stream can be changed in mid-session on either leg independently.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
-use std::task::{Context, Poll, ready};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker, ready};
 
 use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::socket;
@@ -18,6 +19,17 @@ use super::socket;
 pub enum ControlStream {
     /// As it comes from the socket.
     Plain(TcpStream),
+}
+
+/// What is known of the peer of a stream.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Peer {
+    /// It has sent FIN.
+    Closed,
+    /// As far as is known it is there.
+    Open,
+    /// The connection has failed.
+    Reset,
 }
 
 impl ControlStream {
@@ -58,12 +70,17 @@ impl ControlStream {
         }
     }
 
-    /// Whether the peer's FIN is what would be read next, known or not yet known to the runtime.
-    pub fn is_at_end(&self) -> bool {
+    /// What the runtime has heard of the peer, whatever is still unread. Nothing is taken from the stream:
+    /// an error is told once, to whoever reads (D3).
+    pub fn peer(&self) -> Peer {
         let Self::Plain(stream) = self;
-        let mut byte = [MaybeUninit::uninit()];
-        // A tokio stream is in non-blocking mode: this does not wait.
-        matches!(SockRef::from(stream).peek(&mut byte), Ok(0))
+        let ready = pin!(stream.ready(Interest::READABLE | Interest::ERROR));
+        match ready.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(ready)) if ready.is_error() => Peer::Reset,
+            Poll::Ready(Ok(ready)) if ready.is_read_closed() => Peer::Closed,
+            Poll::Ready(Err(_)) => Peer::Reset,
+            Poll::Ready(Ok(_)) | Poll::Pending => Peer::Open,
+        }
     }
 
     /// Sends FIN.

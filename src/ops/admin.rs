@@ -11,7 +11,9 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing_appender::non_blocking::ErrorCounter;
 
+use crate::ops::bounded::Bounded;
 use crate::proxy::service::Service;
 use crate::telemetry::metrics::{self, Metrics};
 
@@ -23,6 +25,8 @@ pub struct Admin {
     pub services: Vec<Arc<Service>>,
     /// Set when no new sessions are taken any more.
     pub draining: AtomicBool,
+    /// Counts the log lines that were not written.
+    pub log_dropped: ErrorCounter,
 }
 
 /// Answers until told to stop.
@@ -32,7 +36,8 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationT
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape))
         .with_state(admin);
-    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+    let served =
+        axum::serve(Bounded::new(listener), router).with_graceful_shutdown(stop.cancelled_owned());
     if let Err(error) = served.await {
         tracing::error!(%error, "the admin address is served no longer");
     }
@@ -62,6 +67,9 @@ async fn scrape(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
     for service in &admin.services {
         service.publish(now);
     }
+    admin
+        .metrics
+        .set_log_lines_dropped(admin.log_dropped.dropped_lines());
     (
         [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
         admin.metrics.render(),

@@ -25,7 +25,6 @@ use crate::ftp::line::Framer;
 use crate::net::stream::ControlStream;
 use crate::proxy::data::DataConnection;
 use crate::proxy::dialling::Dialling;
-use crate::proxy::legs::Doubt;
 use crate::proxy::party::Party;
 use crate::proxy::record::SessionRecord;
 use crate::proxy::service::Service;
@@ -41,7 +40,6 @@ pub(super) struct Driver {
     pub(super) backend: Option<Party>,
     pub(super) data: Vec<DataConnection>,
     pub(super) dialling: Option<Dialling>,
-    pub(super) doubt: Option<Doubt>,
     pub(super) pick: Option<Pick>,
     pub(super) tried: Vec<usize>,
     /// When the backend's control connection stood, until it greeted.
@@ -69,7 +67,6 @@ impl Driver {
             backend: None,
             data: Vec::new(),
             dialling: None,
-            doubt: None,
             pick: None,
             tried: Vec::new(),
             connected: None,
@@ -96,16 +93,18 @@ impl Driver {
     fn handle(&mut self, event: Event) {
         let now = Instant::now();
         match event {
-            Event::AtClientEnd(id) => self.on_client_end(id, now),
-            Event::Believe(id) => self.believe(id),
+            Event::AtClientEnd(id) => self.on_client_end(id),
+            Event::EndDoubt(id) => self.end_doubt(id, now),
+            Event::DialFailed(id, side, error) => {
+                self.record.note_dial_failed(side, &error);
+                self.session.on_data(id, DataEvent::DialFailed, now);
+            }
             Event::Backend(input) => self.session.on_backend(input, now),
             Event::Client(input) => self.session.on_client(input, now),
             Event::Connected(result) => self.on_connected(result, now),
             Event::Data(id, event) => {
                 if matches!(event, DataEvent::Ended(_) | DataEvent::Cut { .. }) {
-                    self.data.retain(|connection| connection.id != id);
-                    self.record
-                        .note_data(self.data.iter().filter(|c| c.is_relaying()).count());
+                    self.drop_connection(id);
                 }
                 self.session.on_data(id, event, now);
             }
@@ -155,7 +154,7 @@ impl Driver {
                         connection.distrust_end();
                     }
                 }
-                Action::Release(id) => self.data.retain(|connection| connection.id != id),
+                Action::Release(id) => self.drop_connection(id),
                 Action::Tell(tell) => self.tell(tell),
                 Action::Close(ending) => return Some(ending),
             }
@@ -223,18 +222,20 @@ impl Drop for Driver {
             return;
         }
         let phase = self.session.ending_phase();
+        if std::thread::panicking() {
+            // Whatever panicked is not asked again.
+            self.record
+                .end(Ending::new(Side::Balancer, phase, Cause::Internal));
+            return;
+        }
         self.session.on_order(Order::Kill, Instant::now());
         while let Some(action) = self.session.poll_action() {
             if let Action::Tell(tell) = action {
                 self.tell(tell);
             }
         }
-        let cause = if std::thread::panicking() {
-            Cause::Internal
-        } else {
-            Cause::Drain
-        };
-        self.record.end(Ending::new(Side::Balancer, phase, cause));
+        self.record
+            .end(Ending::new(Side::Balancer, phase, Cause::Drain));
     }
 }
 

@@ -11,6 +11,9 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::Sleep;
 
 use crate::ending::{Ending, Moved, Phase, Side};
 use crate::net::dial::BackendListener;
@@ -23,6 +26,8 @@ use crate::session::{DataEvent, DataId};
 pub(super) struct DataConnection {
     pub(super) id: DataId,
     stage: Stage,
+    /// Until when the client's FIN is not passed on.
+    doubt: Option<Pin<Box<Sleep>>>,
 }
 
 /// What can happen to a data connection.
@@ -31,6 +36,8 @@ pub(super) enum Happened {
     Event(DataEvent),
     /// The client's FIN was read; it is handed on once [`DataConnection::trust_end`] says so.
     AtClientEnd,
+    /// The leg of this side could not be dialled.
+    DialFailed(Side, io::Error),
 }
 
 /// A dial under way.
@@ -61,6 +68,7 @@ impl DataConnection {
         Self {
             id,
             stage: Stage::Leased(lease),
+            doubt: None,
         }
     }
 
@@ -68,6 +76,7 @@ impl DataConnection {
         Self {
             id,
             stage: Stage::Listening(listener),
+            doubt: None,
         }
     }
 
@@ -76,6 +85,7 @@ impl DataConnection {
         Self {
             id,
             stage: Stage::Over,
+            doubt: None,
         }
     }
 
@@ -89,12 +99,27 @@ impl DataConnection {
     }
 
     /// Relays between the legs. It is cut when no byte moves for `idle`.
-    pub(super) fn relay(&mut self, idle: std::time::Duration) {
+    pub(super) fn relay(&mut self, idle: Duration) {
         if let Stage::Both { client, backend } = std::mem::replace(&mut self.stage, Stage::Over) {
             let mut relay = Box::new(Relay::new(client, backend, idle));
             relay.ask_at_client_end();
             self.stage = Stage::Relaying(relay);
         }
+    }
+
+    /// The client's FIN is not passed on before [`Self::poll_doubt`] has said that `grace` is over.
+    pub(super) fn doubt_end(&mut self, grace: Duration) {
+        self.doubt = Some(Box::pin(tokio::time::sleep(grace)));
+    }
+
+    /// The end of the doubt, once.
+    pub(super) fn poll_doubt(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(doubt) = &mut self.doubt else {
+            return Poll::Pending;
+        };
+        ready!(doubt.as_mut().poll(cx));
+        self.doubt = None;
+        Poll::Ready(())
     }
 
     /// The client's FIN is the end of its file, unless it was distrusted before.
@@ -125,12 +150,12 @@ impl DataConnection {
 
     /// The next thing that happens to it.
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Happened> {
-        let (next, event) = match &mut self.stage {
+        let (next, happened) = match &mut self.stage {
             Stage::Leased(lease) => accepted(ready!(lease.poll_accept(cx))),
             Stage::Listening(listener) => accepted(ready!(listener.poll_accept(cx))),
             Stage::Dialling { side, other, dial } => {
-                let dialled = ready!(dial.as_mut().poll(cx));
-                dialled_leg(*side, other.take(), dialled)
+                let result = ready!(dial.as_mut().poll(cx));
+                dialled(*side, other.take(), result)
             }
             Stage::Relaying(relay) => match ready!(relay.poll_event(cx)) {
                 RelayEvent::AtClientEnd => return Poll::Ready(Happened::AtClientEnd),
@@ -146,37 +171,35 @@ impl DataConnection {
                             ending: Ending::new(cut.side, Phase::Transfer, cut.cause),
                         },
                     };
-                    (Stage::Over, event)
+                    (Stage::Over, Happened::Event(event))
                 }
             },
             Stage::First(_) | Stage::Both { .. } | Stage::Over => return Poll::Pending,
         };
         self.stage = next;
-        Poll::Ready(Happened::Event(event))
+        Poll::Ready(happened)
     }
 }
 
-fn accepted(result: io::Result<Leg>) -> (Stage, DataEvent) {
+fn accepted(result: io::Result<Leg>) -> (Stage, Happened) {
     match result {
-        Ok(leg) => (Stage::First(leg), DataEvent::Accepted),
-        Err(error) => {
-            tracing::error!(%error, "a data connection could not be accepted");
-            (Stage::Over, DataEvent::DialFailed)
-        }
+        Ok(leg) => (Stage::First(leg), Happened::Event(DataEvent::Accepted)),
+        Err(error) => (Stage::Over, Happened::DialFailed(Side::Balancer, error)),
     }
 }
 
-fn dialled_leg(side: Side, other: Option<Leg>, result: io::Result<Leg>) -> (Stage, DataEvent) {
-    match (side, other, result) {
-        (Side::Backend, Some(client), Ok(backend)) | (Side::Client, Some(backend), Ok(client)) => {
-            (Stage::Both { client, backend }, DataEvent::Dialled)
+fn dialled(side: Side, other: Option<Leg>, result: io::Result<Leg>) -> (Stage, Happened) {
+    let stage = match (side, other, result) {
+        (_, _, Err(error)) => return (Stage::Over, Happened::DialFailed(side, error)),
+        (_, None, Ok(leg)) => Stage::First(leg),
+        (side, Some(other), Ok(leg)) => {
+            let (client, backend) = if side == Side::Client {
+                (leg, other)
+            } else {
+                (other, leg)
+            };
+            Stage::Both { client, backend }
         }
-        (_, None, Ok(leg)) => (Stage::First(leg), DataEvent::Dialled),
-        (side, other, Err(error)) => {
-            tracing::debug!(%side, %error, "a data connection could not be dialled");
-            drop(other);
-            (Stage::Over, DataEvent::DialFailed)
-        }
-        (Side::Balancer, Some(_), Ok(_)) => (Stage::Over, DataEvent::DialFailed),
-    }
+    };
+    (stage, Happened::Event(DataEvent::Dialled))
 }

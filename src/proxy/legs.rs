@@ -2,48 +2,40 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
-
-use tokio::time::Sleep;
 
 use crate::ending::Side;
 use crate::net::dial::{self, BackendListener};
 use crate::net::socket;
 use crate::proxy::control::Driver;
 use crate::proxy::data::{DataConnection, Dial};
-use crate::session::{DataEvent, DataId, Input};
-
-/// An upload has ended by the client's FIN, which is passed on when the time is up.
-pub(super) struct Doubt {
-    pub(super) id: DataId,
-    pub(super) until: Pin<Box<Sleep>>,
-}
+use crate::session::{DataEvent, DataId};
 
 impl Driver {
-    /// The client has ended its data with FIN. A process that dies closes its control connection first
-    /// and its data connection by the same FIN as a whole file has: so the control connection is looked
-    /// at, for a moment, before the backend is told that the file is whole (decision 5).
-    pub(super) fn on_client_end(&mut self, id: DataId, now: Instant) {
+    /// The client has ended its data with FIN. A process that dies ends both its connections within
+    /// microseconds of each other, and its data by the same FIN as a whole file has: so the control
+    /// connection is watched for a moment before the backend is told that the file is whole (decision 5).
+    pub(super) fn on_client_end(&mut self, id: DataId) {
         let grace = self.service.settings.timeouts.upload_end;
-        if self.client.note_if_closed() {
-            self.session.on_client(Input::Eof, now);
-        } else if self.doubt.is_none() && !grace.is_zero() {
-            self.doubt = Some(Doubt {
-                id,
-                until: Box::pin(tokio::time::sleep(grace)),
-            });
-            return;
+        if let Some(connection) = self.connection(id) {
+            if grace.is_zero() {
+                connection.trust_end();
+            } else {
+                connection.doubt_end(grace);
+            }
         }
-        self.believe(id);
     }
 
-    /// The client is still there, or the machine has said by now that its FIN counts for nothing.
-    pub(super) fn believe(&mut self, id: DataId) {
-        self.doubt = None;
+    /// The moment is over. What the client said meanwhile has been heard, unless it may say no more for
+    /// now; whether it is there is asked of the kernel.
+    pub(super) fn end_doubt(&mut self, id: DataId, now: Instant) {
         if let Some(connection) = self.connection(id) {
             connection.trust_end();
+        }
+        // If it has gone, the machine's word that the end counts for nothing comes last.
+        if let Some(input) = self.client.note_if_gone() {
+            self.session.on_client(input, now);
         }
     }
 
@@ -102,7 +94,9 @@ impl Driver {
 
     pub(super) fn dial_backend(&mut self, id: DataId, port: u16) {
         let (Some(pick), Ok(local)) = (&self.pick, self.backend_local()) else {
-            return;
+            return self
+                .session
+                .on_data(id, DataEvent::DialFailed, Instant::now());
         };
         let mut address = pick.target.address;
         // P2: the address of the control connection, whatever the backend named.
@@ -124,8 +118,11 @@ impl Driver {
         let timeout = self.service.settings.timeouts.data_dial;
         let strict = self.service.strict_port20;
         let dial: Dial = Box::pin(dial::client_data(target, source, strict, timeout));
-        if let Some(connection) = self.connection(id) {
-            connection.dial(Side::Client, dial);
+        match self.connection(id) {
+            Some(connection) => connection.dial(Side::Client, dial),
+            None => self
+                .session
+                .on_data(id, DataEvent::DialFailed, Instant::now()),
         }
     }
 
@@ -134,7 +131,20 @@ impl Driver {
         if let Some(connection) = self.connection(id) {
             connection.relay(idle);
         }
-        self.record
-            .note_data(self.data.iter().filter(|c| c.is_relaying()).count());
+        self.note_relaying();
+    }
+
+    /// Closes what there is of a data connection.
+    pub(super) fn drop_connection(&mut self, id: DataId) {
+        self.data.retain(|connection| connection.id != id);
+        self.note_relaying();
+    }
+
+    fn note_relaying(&mut self) {
+        let relaying = self
+            .data
+            .iter()
+            .filter(|connection| connection.is_relaying());
+        self.record.note_data(relaying.count());
     }
 }

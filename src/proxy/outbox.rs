@@ -50,7 +50,10 @@ impl Outbox {
     /// Queues bytes that are no line: Telnet's answers (T2).
     pub(super) fn push_telnet(&mut self, answer: &[u8]) {
         self.bytes += answer.len();
-        self.parts.push_back(Part::Lines(BytesMut::from(answer)));
+        match self.parts.back_mut() {
+            Some(Part::Lines(lines)) => lines.extend_from_slice(answer),
+            _ => self.parts.push_back(Part::Lines(BytesMut::from(answer))),
+        }
     }
 
     /// Queues Telnet IP and a Synch: the data mark goes urgent, for ProFTPD takes the sequence without

@@ -6,7 +6,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use crate::ftp::line::{Frame, Framer, Line};
-use crate::net::stream::ControlStream;
+use crate::net::stream::{ControlStream, Peer};
 use crate::proxy::outbox::Outbox;
 use crate::session::Input;
 
@@ -76,11 +76,19 @@ impl Party {
         }
     }
 
-    /// Looks whether the peer has closed and nothing it said is unread; if so its end counts as told.
-    pub(super) fn note_if_closed(&mut self) -> bool {
-        let closed = !self.ended && self.framer.buffered() == 0 && self.stream.is_at_end();
-        self.ended |= closed;
-        closed
+    /// Whether the peer has gone by now, as far as is known. What it said before and is still unread
+    /// is not waited for; its end counts as told.
+    pub(super) fn note_if_gone(&mut self) -> Option<Input> {
+        if self.ended {
+            return None;
+        }
+        let gone = match self.stream.peer() {
+            Peer::Open => return None,
+            Peer::Closed => Input::Eof,
+            Peer::Reset => Input::Reset,
+        };
+        self.ended = true;
+        Some(gone)
     }
 
     /// Whether a line has begun and not ended.

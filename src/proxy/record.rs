@@ -1,5 +1,6 @@
 //! What is told of a session: its log lines and its metrics, each end exactly once (design decision 10).
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -120,6 +121,22 @@ impl SessionRecord {
         }
     }
 
+    /// A leg of a data connection could not be made; the transfer's line says what became of it.
+    pub(super) fn note_dial_failed(&self, side: Side, error: &io::Error) {
+        let (session, client, backend) = (self.id, self.client, self.backend_name());
+        match side {
+            Side::Client => {
+                tracing::debug!(session, %client, backend, %error, "cannot connect to the client's data port");
+            }
+            Side::Backend => {
+                tracing::warn!(session, %client, backend, %error, "cannot connect to the backend's data port");
+            }
+            Side::Balancer => {
+                tracing::error!(session, %client, backend, %error, "cannot accept a data connection");
+            }
+        }
+    }
+
     /// How many data connections are relaying now.
     pub(super) fn note_data(&mut self, relaying: usize) {
         self.transferring.truncate(relaying);
@@ -182,7 +199,7 @@ impl SessionRecord {
             client = %self.client,
             pool = %self.service.pool.name(),
             backend = self.backend_name(),
-            user = %self.user,
+            user = &*self.user,
             verb = verb.map_or("none", Verb::label),
             mode = mode.map_or("none", Mode::label),
             side = ending.side.label(),
@@ -215,7 +232,7 @@ impl SessionRecord {
             vip = %self.vip,
             pool = %pool,
             backend = self.backend_name(),
-            user = %self.user,
+            user = &*self.user,
             side = ending.side.label(),
             phase = ending.phase.label(),
             cause = ending.cause.label(),

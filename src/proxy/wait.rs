@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::net::TcpStream;
 
+use crate::ending::Side;
 use crate::proxy::control::Driver;
 use crate::proxy::data::Happened;
 use crate::session::{DataEvent, DataId, Input, Order};
@@ -13,12 +14,13 @@ use crate::session::{DataEvent, DataId, Input, Order};
 /// What a session waits for.
 pub(super) enum Event {
     AtClientEnd(DataId),
-    Believe(DataId),
     Backend(Input),
     Client(Input),
     Connected(io::Result<TcpStream>),
     Data(DataId, DataEvent),
     Deadline,
+    DialFailed(DataId, Side, io::Error),
+    EndDoubt(DataId),
     Order(Order),
 }
 
@@ -41,6 +43,9 @@ impl Driver {
                 Poll::Ready(Happened::AtClientEnd) => {
                     return Poll::Ready(Event::AtClientEnd(connection.id));
                 }
+                Poll::Ready(Happened::DialFailed(side, error)) => {
+                    return Poll::Ready(Event::DialFailed(connection.id, side, error));
+                }
                 Poll::Pending => {}
             }
         }
@@ -55,11 +60,11 @@ impl Driver {
         if let Poll::Ready(event) = self.poll_parties(cx) {
             return Poll::Ready(event);
         }
-        // After the parties: a client that has gone by now is heard first.
-        if let Some(doubt) = &mut self.doubt
-            && doubt.until.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Event::Believe(doubt.id));
+        // After the parties: what the client has said by now is heard first.
+        for connection in &mut self.data {
+            if connection.poll_doubt(cx).is_ready() {
+                return Poll::Ready(Event::EndDoubt(connection.id));
+            }
         }
         self.poll_alarm(cx).map(|()| Event::Deadline)
     }
@@ -72,6 +77,7 @@ impl Driver {
         if let Some(backend) = &mut self.backend {
             backend_has_room = backend.outbox.len() < limit;
             if client_has_room
+                && backend_has_room
                 && self.session.wants_backend()
                 && let Poll::Ready(input) = backend.poll_input(cx)
             {

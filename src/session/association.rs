@@ -344,13 +344,22 @@ impl Session {
     }
 
     /// The association that a transfer command uses. One that a passive backend serves is dialled now.
-    pub(super) fn use_association(&mut self) -> Option<DataId> {
+    pub(super) fn use_association(&mut self, now: Instant) -> Option<DataId> {
+        let reply = self.settings.timeouts.reply;
         let association = self.current.as_deref_mut()?;
+        let has_failed = association.end().is_some_and(|end| end.cut.is_some());
+        let is_over = association.end().is_some() && (!has_failed || association.used);
         // One data connection, one transfer: that of an answered transfer is not the next one's.
-        if association.end().is_some() || association.answered.is_some() {
+        if is_over || association.answered.is_some() {
             return None;
         }
         association.used = true;
+        if let (Stage::Listening { until }, Mode::Active) =
+            (&mut association.stage, association.mode)
+        {
+            // It is the backend that is to connect, and it may have to fetch the file from a tape first.
+            *until = (*until).max(now + reply);
+        }
         let (id, port) = (association.id, association.backend_port);
         if association.stage == Stage::Promised {
             association.stage = Stage::DiallingBackend;

@@ -63,6 +63,10 @@ impl Session {
             *begun = true;
         }
         self.tell(Tell::Greeted);
+        if line.code.is(230) {
+            // RFC 959 §5.4: no login is needed.
+            self.login = Login::Done;
+        }
         self.last_activity = now;
         self.disposition = Some(Disposition::Relay { index: None });
         self.read_line(line.clone(), now);
@@ -246,6 +250,8 @@ impl Session {
             // A refusal, relayed as it is: the client has a fall-back of its own (P8, S3).
             Expect::Passive(_) => self.drop_candidate(),
             Expect::Plain if code.is(500) || code.is(502) => self.count_error(),
+            // Not a word of FTP's, but the session goes on then.
+            Expect::Quit if code.is_negative() => self.flags.quit = false,
             _ => {}
         }
     }

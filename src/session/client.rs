@@ -143,7 +143,7 @@ impl Session {
                 Expect::User
             }
             verb if verb.transfer().is_some() => {
-                let data = self.use_association();
+                let data = self.use_association(now);
                 Expect::Transfer(TransferAsk {
                     verb,
                     data,

@@ -203,9 +203,13 @@ impl Session {
             (State::Leaving(_), _) => {}
             (_, Input::Line { text, interrupt }) => {
                 self.last_activity = now;
+                self.mid_line = None;
                 self.on_command(ClientLine::Whole { text, interrupt }, now);
             }
-            (_, Input::TooLong) => self.on_command(ClientLine::TooLong, now),
+            (_, Input::TooLong) => {
+                self.mid_line = None;
+                self.on_command(ClientLine::TooLong, now);
+            }
             (_, Input::Runaway) => {
                 self.leave_now(Side::Client, Cause::Protocol, Some(replies::LINE_RUNAWAY));
             }

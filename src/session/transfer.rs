@@ -43,7 +43,10 @@ impl Session {
         }
         self.finishing
             .retain(|a| a.id != id || self.pending.uses(id));
-        if self.current.as_ref().is_some_and(|a| a.id == id) && !self.pending.uses(id) {
+        // One that failed before its transfer command came is what that transfer will have failed by.
+        let is_told = used || end.cut.is_none() || end.moved != Moved::default();
+        let is_current = self.current.as_ref().is_some_and(|a| a.id == id);
+        if is_current && is_told && !self.pending.uses(id) {
             self.current = None;
         }
         self.release_hold_of(id, now);

@@ -1,12 +1,14 @@
 //! Logs: to standard error or a file, as text for people or JSON for machines.
+//!
+//! Lines are written by a thread of their own behind a bounded queue: whoever reads them, or a disk that
+//! hangs, may stop without stopping a session. Lines that find the queue full are dropped and counted.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::PathBuf;
-use std::sync::Mutex;
 
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::config::{Log, LogFormat};
 
@@ -31,17 +33,35 @@ pub enum LogError {
     },
 }
 
+/// The log of a process, while it lives. What is queued is written when it is dropped.
+#[must_use = "the last lines are lost without it"]
+pub struct Logging {
+    dropped: ErrorCounter,
+    _writer: WorkerGuard,
+}
+
+impl Logging {
+    /// Counts the lines that were dropped because nobody took them fast enough.
+    pub fn dropped(&self) -> ErrorCounter {
+        self.dropped.clone()
+    }
+}
+
 /// Sends everything that is traced from now on to where `log` says. Once in a process; a second call
 /// changes nothing.
-pub fn start(log: &Log) -> Result<(), LogError> {
+pub fn start(log: &Log) -> Result<Logging, LogError> {
     let filter = EnvFilter::try_new(&log.filter).map_err(|source| LogError::Filter {
         filter: log.filter.clone(),
         source,
     })?;
-    let writer = match &log.file {
-        None => BoxMakeWriter::new(io::stderr),
-        Some(path) => BoxMakeWriter::new(Mutex::new(open(path)?)),
+    let queue = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(QUEUED_LINES);
+    let (writer, guard) = match &log.file {
+        None => queue.finish(io::stderr()),
+        Some(path) => queue.finish(open(path)?),
     };
+    let dropped = writer.error_counter();
     let is_terminal = log.file.is_none() && io::IsTerminal::is_terminal(&io::stderr());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -53,7 +73,10 @@ pub fn start(log: &Log) -> Result<(), LogError> {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
-    Ok(())
+    Ok(Logging {
+        dropped,
+        _writer: guard,
+    })
 }
 
 fn open(path: &PathBuf) -> Result<File, LogError> {
@@ -66,3 +89,6 @@ fn open(path: &PathBuf) -> Result<File, LogError> {
             source,
         })
 }
+
+/// Some seconds of a busy balancer, in a few MiB.
+const QUEUED_LINES: usize = 16_384;

@@ -38,6 +38,7 @@ pub struct Metrics {
     sessions: IntCounterVec,
     listeners: ListenerFamilies,
     backends: BackendFamilies,
+    log_lines_dropped: IntCounter,
     process: Process,
 }
 
@@ -62,6 +63,13 @@ impl Metrics {
             ),
             listeners: ListenerFamilies::new(families),
             backends: BackendFamilies::new(families),
+            log_lines_dropped: families
+                .counters(
+                    "ftplb_log_lines_dropped_total",
+                    "Log lines that nobody took fast enough.",
+                    &[],
+                )
+                .with_label_values::<&str>(&[]),
             process: Process::new(families),
             registry,
         }
@@ -89,6 +97,13 @@ impl Metrics {
             cause,
         ];
         self.sessions.with_label_values(&labels).inc();
+    }
+
+    /// Says how many log lines were dropped in all.
+    pub fn set_log_lines_dropped(&self, total: usize) {
+        let total = u64::try_from(total).unwrap_or(u64::MAX);
+        self.log_lines_dropped
+            .inc_by(total.saturating_sub(self.log_lines_dropped.get()));
     }
 
     /// Everything in the text format 0.0.4, whose media type is [`CONTENT_TYPE`].

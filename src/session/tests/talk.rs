@@ -39,7 +39,10 @@ const fn v6(last: u16, port: u16) -> SocketAddr {
 
 pub(super) fn settings() -> Settings {
     Settings {
-        limits: Limits::default(),
+        limits: Limits {
+            pending_commands: 64,
+            ..Limits::default()
+        },
         timeouts: Timeouts::default(),
         advertise: None,
         port_address: PortAddress::Reject,
