@@ -1,0 +1,111 @@
+//! An FTP client that expects everything to go well, and says what did not.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use super::control::Control;
+use super::{network, payload};
+
+pub(crate) struct Client {
+    control: Control,
+    source: Ipv4Addr,
+}
+
+/// Which way a file goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Way {
+    Download,
+    Upload,
+}
+
+impl Client {
+    /// Connects from `source` and logs in.
+    pub(crate) async fn login(target: SocketAddr, source: Ipv4Addr) -> io::Result<Self> {
+        let control = Control::new(network::connect(source, target).await?)?;
+        let mut client = Self { control, source };
+        client.expect(b"220").await?;
+        client.command(b"USER bench\r\n", b"331").await?;
+        client.command(b"PASS bench\r\n", b"230").await?;
+        Ok(client)
+    }
+
+    pub(crate) async fn noop(&mut self) -> io::Result<()> {
+        self.command(b"NOOP\r\n", b"200").await.map(drop)
+    }
+
+    /// Moves one file over a passive data connection, and checks it.
+    pub(crate) async fn transfer(&mut self, way: Way, size: u64) -> io::Result<()> {
+        let mut data = self.open_passive().await?;
+        let verb = match way {
+            Way::Download => "RETR",
+            Way::Upload => "STOR",
+        };
+        let command = format!("{verb} {size}\r\n");
+        self.command(command.as_bytes(), b"150").await?;
+        match way {
+            Way::Download => payload::receive(&mut data, size).await?,
+            Way::Upload => {
+                payload::send(&mut data, size).await?;
+                data.shutdown().await?;
+            }
+        }
+        // Of an upload this is the sink's verdict.
+        self.expect(b"226").await.map(drop)
+    }
+
+    /// Says QUIT, and waits until the other side has closed.
+    pub(crate) async fn quit(mut self) -> io::Result<()> {
+        self.command(b"QUIT\r\n", b"221").await?;
+        match self.control.line().await? {
+            None => Ok(()),
+            Some(line) => Err(unexpected(&line)),
+        }
+    }
+
+    async fn open_passive(&mut self) -> io::Result<TcpStream> {
+        let reply = self.command(b"PASV\r\n", b"227").await?;
+        let address = passive_address(&reply).ok_or_else(|| unexpected(&reply))?;
+        if address.ip() != self.control.stream().peer_addr()?.ip() {
+            return Err(unexpected(&reply));
+        }
+        network::connect(self.source, address).await
+    }
+
+    async fn command(&mut self, line: &[u8], code: &[u8]) -> io::Result<Bytes> {
+        self.control.say(line).await?;
+        self.expect(code).await
+    }
+
+    async fn expect(&mut self, code: &[u8]) -> io::Result<Bytes> {
+        let reply = self.control.line().await?;
+        let reply = reply.ok_or(io::ErrorKind::UnexpectedEof)?;
+        if reply.starts_with(code) {
+            Ok(reply)
+        } else {
+            Err(unexpected(&reply))
+        }
+    }
+}
+
+fn unexpected(line: &[u8]) -> io::Error {
+    io::Error::other(format!("unexpected: {}", String::from_utf8_lossy(line)))
+}
+
+fn passive_address(reply: &[u8]) -> Option<SocketAddr> {
+    let text = std::str::from_utf8(reply).ok()?;
+    let (_, numbers) = text.split_once('(')?;
+    let (numbers, _) = numbers.split_once(')')?;
+    let numbers: Vec<u8> = numbers
+        .split(',')
+        .map(|number| number.parse().ok())
+        .collect::<Option<_>>()?;
+    let &[a, b, c, d, high, low] = numbers.as_slice() else {
+        return None;
+    };
+    let port = u16::from_be_bytes([high, low]);
+    Some(SocketAddr::from(([a, b, c, d], port)))
+}

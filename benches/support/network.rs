@@ -1,0 +1,82 @@
+//! The network of the bench, and the sockets of load and sink.
+//!
+//! On a network namespace of its own the bench has every port to itself, and TCP is the same for load,
+//! sink and balancer: `reno`, which leaves loopback alone where `bbr` paces it to a half.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
+use std::process::{Command, ExitStatus, Stdio};
+use std::{env, fs};
+
+use nix::sys::socket::{setsockopt, sockopt};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+/// Runs this program again on a network of its own, and says how it ended. `None` when it should go on
+/// here: it runs there already, or this host does not let it.
+pub(crate) fn enter() -> Option<ExitStatus> {
+    if env::var_os(INSIDE).is_some() {
+        return None;
+    }
+    let program = env::current_exe().ok()?;
+    let unshared = || {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--net", "sh", "-c", PREPARE]);
+        command.arg("sh").env(INSIDE, "1");
+        command
+    };
+    let trial = unshared().arg("true").stderr(Stdio::null()).status();
+    if !trial.is_ok_and(|status| status.success()) {
+        return None;
+    }
+    unshared()
+        .arg(program)
+        .args(env::args_os().skip(1))
+        .status()
+        .ok()
+}
+
+/// Where the bench runs, for its report.
+pub(crate) fn describe() -> String {
+    let place = if env::var_os(INSIDE).is_some() {
+        "loopback of a network namespace"
+    } else {
+        "loopback of the host"
+    };
+    let congestion = fs::read_to_string(CONGESTION).unwrap_or_default();
+    format!("{place}, TCP {}", congestion.trim())
+}
+
+/// Listens on `address`.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    use_reno(&socket);
+    socket.bind(address)?;
+    socket.listen(1024)
+}
+
+/// Connects from `source`.
+pub(crate) async fn connect(source: Ipv4Addr, target: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    use_reno(&socket);
+    // The port is left to the connect, where it need only be unused towards `target`.
+    setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
+    socket.bind(SocketAddr::from((source, 0)))?;
+    socket.connect(target).await
+}
+
+fn use_reno(socket: &impl AsFd) {
+    // Inside it is the default. On a host that does not have it the default must do.
+    if env::var_os(INSIDE).is_none() {
+        let _is_available = SockRef::from(socket).set_tcp_congestion(b"reno");
+    }
+}
+
+/// Set for the program on its own network.
+const INSIDE: &str = "FTPLB_BENCH_NETWORK";
+
+const CONGESTION: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+
+const PREPARE: &str =
+    r#"ip link set lo up && echo reno > /proc/sys/net/ipv4/tcp_congestion_control && exec "$@""#;
