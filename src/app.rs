@@ -101,34 +101,14 @@ impl App {
     }
 
     /// Serves until `stop` says so and every session has ended, or a listener fails.
-    pub async fn run(self, stop: Stop) -> anyhow::Result<()> {
-        let (tasks, aside) = (TaskTracker::new(), TaskTracker::new());
+    pub async fn run(mut self, stop: Stop) -> anyhow::Result<()> {
+        self.announce();
+        let (sessions, aside) = (TaskTracker::new(), Aside::default());
+        let admin = self.start_aside(&aside);
         let mut listeners = JoinSet::new();
-        let aside_stop = CancellationToken::new();
-        let services: Vec<_> = self.listeners.iter().map(|(_, s)| Arc::clone(s)).collect();
-        let (metrics, log_dropped) = (Arc::clone(&self.metrics), self.log_dropped);
-        let draining = AtomicBool::new(false);
-        let admin = Arc::new(Admin {
-            metrics,
-            services,
-            draining,
-            log_dropped,
-        });
-        if let Some((listener, address)) = self.admin {
-            tracing::info!(%address, "serving /metrics, /healthz and /readyz");
-            aside.spawn(admin::serve(
-                listener,
-                Arc::clone(&admin),
-                aside_stop.clone(),
-            ));
-        }
-        for checks in self.checks {
-            aside.spawn(checks.run(aside_stop.clone()));
-        }
         for (listener, service) in self.listeners {
-            tracing::info!(listener = %service.name, pool = %service.pool.name(), "accepting clients");
-            let (tasks, stop) = (tasks.clone(), stop.drain.clone());
-            listeners.spawn(listener::serve(listener, service, tasks, stop));
+            let (sessions, stop) = (sessions.clone(), stop.drain.clone());
+            listeners.spawn(listener::serve(listener, service, sessions, stop));
         }
         // A listener ends before the drain only by a panic. Nobody is helped by a process that is deaf.
         let failed = tokio::select! {
@@ -140,25 +120,72 @@ impl App {
         admin.draining.store(true, Ordering::Release);
         // After this no session can begin unseen by the drain.
         while listeners.join_next().await.is_some() {}
-        drain(
-            &tasks,
-            &self.sessions,
-            self.config.timeouts.drain,
-            &stop.kill,
-        )
-        .await;
-        aside_stop.cancel();
-        aside.close();
-        // An HTTP client that does not hang up must not keep the process.
-        if tokio::time::timeout(ASIDE, aside.wait()).await.is_err() {
-            tracing::debug!("the admin address still had a connection");
-        }
+        let grace = self.config.timeouts.drain;
+        drain(&sessions, &self.sessions, grace, &stop.kill).await;
+        aside.end().await;
         tracing::info!("stopped");
         anyhow::ensure!(
             !failed,
             "a listener failed by an error of ftplb's own: please report it"
         );
         Ok(())
+    }
+
+    fn announce(&self) {
+        let backends = self.config.pools.iter().map(|pool| pool.backends.len());
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            backends = backends.sum::<usize>(),
+            "ftplb starts"
+        );
+        for (_, service) in &self.listeners {
+            let (listener, pool) = (&service.name, service.pool.name());
+            tracing::info!(%listener, %pool, "accepting clients");
+        }
+    }
+
+    /// Starts the checks and the admin address.
+    fn start_aside(&mut self, aside: &Aside) -> Arc<Admin> {
+        let admin = Arc::new(Admin {
+            metrics: Arc::clone(&self.metrics),
+            services: self
+                .listeners
+                .iter()
+                .map(|(_, service)| Arc::clone(service))
+                .collect(),
+            draining: AtomicBool::new(false),
+            log_dropped: self.log_dropped.clone(),
+        });
+        if let Some((listener, address)) = self.admin.take() {
+            tracing::info!(%address, "serving /metrics, /healthz and /readyz");
+            let served = admin::serve(listener, Arc::clone(&admin), aside.stop.clone());
+            aside.tasks.spawn(served);
+        }
+        for checks in self.checks.drain(..) {
+            aside.tasks.spawn(checks.run(aside.stop.clone()));
+        }
+        admin
+    }
+}
+
+/// What runs beside the sessions, and longer than they do.
+#[derive(Default)]
+struct Aside {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Aside {
+    async fn end(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        // An HTTP client that does not hang up must not keep the process.
+        if tokio::time::timeout(ASIDE, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::debug!("the admin address still had a connection");
+        }
     }
 }
 

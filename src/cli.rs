@@ -111,12 +111,14 @@ pub fn main() -> ExitCode {
     };
     match cli.command {
         Command::Run(source) => source.with_config(run),
-        Command::Check(source) => source.with_config(|_| {
+        Command::Check(source) => source.with_config(|checked| {
+            report(&checked.warnings);
             print("the configuration is good\n");
             ExitCode::SUCCESS
         }),
-        Command::ShowConfig(source) => source.with_config(|config| {
-            print(&show::show(&config));
+        Command::ShowConfig(source) => source.with_config(|checked| {
+            report(&checked.warnings);
+            print(&show::show(&checked.config));
             ExitCode::SUCCESS
         }),
         #[cfg(feature = "demo")]
@@ -166,7 +168,7 @@ impl Source {
     }
 
     /// Goes on with the checked configuration, or reports everything that is wrong with it.
-    fn with_config(self, go_on: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    fn with_config(self, go_on: impl FnOnce(Checked) -> ExitCode) -> ExitCode {
         let surroundings = surroundings();
         let checked = match &self.config {
             Some(path) => match std::fs::read_to_string(path) {
@@ -179,10 +181,7 @@ impl Source {
             None => self.into_args().check(&surroundings),
         };
         match checked {
-            Ok(Checked { config, warnings }) => {
-                report(&warnings);
-                go_on(config)
-            }
+            Ok(checked) => go_on(checked),
             Err(problems) => {
                 report(&problems);
                 ExitCode::from(exit::CONFIG)
@@ -213,9 +212,14 @@ fn surroundings() -> Surroundings {
     }
 }
 
-fn run(config: Config) -> ExitCode {
+fn run(Checked { config, warnings }: Checked) -> ExitCode {
     match log::start(&config.log) {
-        Ok(logging) => serve(config, &logging, |_| {}),
+        Ok(logging) => {
+            for warning in warnings {
+                tracing::warn!("{warning}");
+            }
+            serve(config, &logging, |_| {})
+        }
         Err(error) => {
             complain(&format!("{:#}", anyhow::Error::new(error)));
             ExitCode::from(exit::CONFIG)
@@ -255,6 +259,12 @@ fn serve(config: Config, logging: &Logging, ready: impl FnOnce(&App)) -> ExitCod
 fn obey_signals(stop: Stop) -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::warn!("SIGHUP: there is no reload yet, nothing was changed");
+        }
+    });
     Ok(async move {
         for token in [stop.drain, stop.kill] {
             tokio::select! {

@@ -102,8 +102,10 @@ pub enum Cause {
     Protocol,
     /// The backend said 421, or refused the session in its greeting.
     Service,
-    /// A negative reply ended the transfer before or while data moved.
+    /// A negative reply answered the transfer command: nothing moved.
     Refused,
+    /// A negative reply ended a transfer that had begun, and the connection itself says no more.
+    Failed,
     /// A newer PASV, EPSV, PORT or EPRT took the place of this one.
     Replaced,
     /// The session that the transfer belonged to ended.
@@ -130,6 +132,7 @@ impl Cause {
             Self::Protocol => "protocol",
             Self::Service => "service",
             Self::Refused => "refused",
+            Self::Failed => "failed",
             Self::Replaced => "replaced",
             Self::SessionEnd => "session_end",
             Self::Drain => "drain",

@@ -21,6 +21,7 @@ mod snapshot;
 mod tests;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -41,6 +42,8 @@ pub struct Pool {
     rotation: Rotation,
     affinity: Option<AffinityTable>,
     healths: Mutex<Vec<Health>>,
+    /// What was last told of whether any backend is available.
+    told_available: AtomicBool,
 }
 
 /// A backend as the configuration has it.
@@ -108,6 +111,7 @@ impl Pool {
             rotation: Rotation::default(),
             affinity,
             healths: Mutex::new(healths),
+            told_available: AtomicBool::new(true),
         }
     }
 
@@ -177,6 +181,13 @@ impl Pool {
         let news = healths.get_mut(index)?.on_live_failure(now, may_eject)?;
         self.swap(&healths, now);
         Some(news)
+    }
+
+    /// Whether any backend is available now, if that is news since the last call. For the log.
+    pub fn availability_news(&self, now: Instant) -> Option<bool> {
+        let is_available = self.snapshot(now).is_available();
+        let was_available = self.told_available.swap(is_available, Ordering::Relaxed);
+        (was_available != is_available).then_some(is_available)
     }
 
     /// Gives the backend at `index` another weight; 0 drains it: its sessions live on, it gets no new ones,

@@ -46,6 +46,7 @@ pub struct PassivePorts {
     peer_check: PeerCheck,
     leases_per_client: usize,
     refused: AtomicU64,
+    unused: AtomicU64,
     table: Mutex<Table>,
 }
 
@@ -97,8 +98,14 @@ impl PassivePorts {
             peer_check,
             leases_per_client,
             refused: AtomicU64::new(0),
+            unused: AtomicU64::new(0),
             table,
         }
+    }
+
+    /// Leases that ended without a connection, in all. Many of them tell of a firewall before the range.
+    pub fn unused(&self) -> u64 {
+        self.unused.load(Ordering::Relaxed)
     }
 
     /// Promises a port of `vip`, which is listening from now on, to `client`. `session` is for the
@@ -286,6 +293,7 @@ impl Drop for Lease {
         if table.remove(self.address, &self.slot) {
             let key = (self.address, self.slot.client);
             table.quarantine.add(key, self.slot.session, Instant::now());
+            self.ports.unused.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

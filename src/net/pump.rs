@@ -278,6 +278,9 @@ impl Pump {
     ) -> Poll<Result<usize, Broken>> {
         BUFFER.with_borrow_mut(|buffer| {
             let read = ready!(from.poll_read(cx, buffer)).map_err(Broken::Read)?;
+            if read == 0 {
+                return Poll::Ready(Ok(0));
+            }
             let bytes = buffer.get(..read).unwrap_or_default();
             let (written, failure) = match to.poll_write(cx, bytes) {
                 Poll::Ready(Ok(written)) => (written, None),

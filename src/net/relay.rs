@@ -62,7 +62,7 @@ pub struct Outcome {
 /// Why a relay was cut before its end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Cut {
-    /// Whose leg failed; the balancer for its idle limit and its own errors.
+    /// Whose leg failed, or who stood still; the balancer for its own errors.
     pub side: Side,
     /// [`Cause::Close`], [`Cause::Reset`], [`Cause::Idle`] or [`Cause::Internal`].
     pub cause: Cause,
@@ -262,8 +262,9 @@ impl Flow {
     /// Nothing moved for too long.
     fn expire(&self, legs: &Legs) -> Result<(), Cut> {
         if !self.awaits_only_the_client() {
+            let side = self.stalled();
             return Err(Cut {
-                side: Side::Balancer,
+                side,
                 cause: Cause::Idle,
             });
         }
@@ -271,6 +272,25 @@ impl Flow {
             tracing::debug!(%error, "the backend did not wait for the end of its data connection");
         }
         Ok(())
+    }
+
+    /// Who stands still: the party that does not take what is stored for it, or the one that sent
+    /// and has stopped, or the one that does not close. The balancer where nothing tells.
+    fn stalled(&self) -> Side {
+        for direction in DIRECTIONS {
+            if self.pump(direction).holds_bytes() {
+                return source(reverse(direction));
+            }
+        }
+        for direction in DIRECTIONS {
+            let (pump, back) = (self.pump(direction), self.pump(reverse(direction)));
+            let has_sent = pump.moved() > 0 && !pump.is_done();
+            let does_not_close = back.is_done() && !pump.is_done();
+            if does_not_close || (has_sent && back.moved() == 0) {
+                return source(direction);
+            }
+        }
+        Side::Balancer
     }
 
     fn moved(&self) -> Moved {

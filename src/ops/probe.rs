@@ -18,6 +18,7 @@ use crate::ftp::line::{Frame, Framer};
 use crate::ftp::reply::{Code, Place, Replies};
 use crate::net::dial;
 use crate::telemetry::metrics::BackendMetrics;
+use crate::telemetry::pool::tell_availability;
 
 /// The checks of one backend.
 pub struct Checks {
@@ -58,8 +59,13 @@ pub enum ProbeError {
         code: u16,
     },
     /// It took too long.
-    #[error("took longer than {}", humantime::format_duration(*.0))]
-    Timeout(Duration),
+    #[error("no answer to {asked} within {}", humantime::format_duration(*.limit))]
+    Timeout {
+        /// What was waited for.
+        asked: &'static str,
+        /// How long.
+        limit: Duration,
+    },
 }
 
 impl Checks {
@@ -74,10 +80,10 @@ impl Checks {
                 () = stop.cancelled() => return,
             }
             let started = tokio::time::Instant::now();
-            let limit = self.check.timeout;
-            let result = match tokio::time::timeout(limit, self.probe()).await {
+            let (limit, mut asked) = (self.check.timeout, "the connection attempt");
+            let result = match tokio::time::timeout(limit, self.probe(&mut asked)).await {
                 Ok(result) => result,
-                Err(_) => Err(ProbeError::Timeout(limit)),
+                Err(_) => Err(ProbeError::Timeout { asked, limit }),
             };
             self.report(&result);
             next = started + self.check.interval;
@@ -90,19 +96,21 @@ impl Checks {
             .pool
             .report_check(self.index, result.is_ok(), Instant::now());
         let (pool, backend) = (self.pool.name(), &self.name);
+        tell_availability(&self.pool, Instant::now());
         if let Err(error) = result {
             let cause = std::error::Error::source(error).map(ToString::to_string);
             let cause = cause.as_deref();
-            tracing::debug!(%pool, %backend, %error, cause, "health check failed");
+            tracing::debug!(%pool, %backend, %error, source = cause, "health check failed");
             if let Some(state) = change {
-                tracing::warn!(%pool, %backend, state = state.label(), %error, cause, "backend state changed by its health check");
+                tracing::warn!(%pool, %backend, state = state.label(), %error, source = cause, "backend state changed by its health check");
             }
         } else if let Some(state) = change {
             tracing::info!(%pool, %backend, state = state.label(), "backend state changed by its health check");
         }
     }
 
-    async fn probe(&self) -> Result<(), ProbeError> {
+    /// `asked` is what is waited for at each moment.
+    async fn probe(&self, asked: &mut &'static str) -> Result<(), ProbeError> {
         let stream = dial::control(self.address, self.source, self.check.timeout)
             .await
             .map_err(ProbeError::Connect)?;
@@ -111,13 +119,16 @@ impl Checks {
             return Ok(());
         }
         // H9: 120 announces a delay, 421 is a refusal like any other.
-        talk.expect("the connection", 220).await?;
+        *asked = "the connection";
+        talk.expect(asked, 220).await?;
         if let Probe::Login { user, password } = &self.check.probe {
+            *asked = "USER";
             talk.send(&["USER ", user]).await?;
             let code = talk.reply().await?;
             if code.is(331) {
+                *asked = "PASS";
                 talk.send(&["PASS ", &password.0]).await?;
-                talk.expect("PASS", 230).await?;
+                talk.expect(asked, 230).await?;
             } else if !code.is(230) {
                 return Err(ProbeError::Refused {
                     asked: "USER",
@@ -125,6 +136,7 @@ impl Checks {
                 });
             }
         }
+        *asked = "QUIT";
         talk.send(&["QUIT"]).await?;
         // What it says to that is no sign of health; it is only not cut short.
         let _answered_or_gone = talk.reply().await;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -62,7 +62,12 @@ fn admit(stream: TcpStream, service: &Arc<Service>, tasks: &TaskTracker) {
             tasks.spawn(driver.run());
         }
         Err(refusal) => {
-            tracing::debug!(listener = %service.name, %client, ?refusal, "session refused");
+            if let Some(suppressed) = service.refused_sessions.pass(Instant::now()) {
+                tracing::warn!(
+                    listener = %service.name, %client, limit = refusal.label(), suppressed,
+                    "session refused with 421: a limit of the configuration is reached"
+                );
+            }
             service.listener.session_refused(refusal);
             // O1. The socket is new: its buffer takes the line, and nothing unread makes a reset of it.
             if stream.try_write(TOO_MANY).is_ok() {

@@ -17,6 +17,7 @@ use crate::session::{Mode, Tell, TransferEnd};
 use crate::telemetry::metrics::{
     BackendMetrics, DataMode, LeaseRefusal, Running, TransferDirection,
 };
+use crate::telemetry::pool::tell_availability;
 
 /// The record of one session, from its admission to its ending.
 pub(super) struct SessionRecord {
@@ -32,6 +33,7 @@ pub(super) struct SessionRecord {
     transferring: Vec<Running>,
     user: Box<str>,
     transfers: u32,
+    login_failures: u32,
     moved: Moved,
     has_ended: bool,
 }
@@ -49,6 +51,7 @@ impl SessionRecord {
             transferring: Vec::new(),
             user: Box::default(),
             transfers: 0,
+            login_failures: 0,
             moved: Moved::default(),
             has_ended: false,
         }
@@ -83,16 +86,19 @@ impl SessionRecord {
         );
     }
 
-    /// A backend could not take the session; the next one is tried.
+    /// A backend could not take the session; another one is tried, if there is one.
     pub(super) fn note_backend_failed(&self, pick: &Pick, what: &str) {
-        tracing::warn!(
-            session = self.id, pool = %self.service.pool.name(), backend = %pick.target.name, what,
-            "backend failed, trying the next one"
-        );
+        if let Some(suppressed) = self.service.failed_backends.pass(Instant::now()) {
+            tracing::warn!(
+                session = self.id, pool = %self.service.pool.name(), backend = %pick.target.name,
+                what, suppressed, "backend did not take a session"
+            );
+        }
     }
 
     /// What live traffic has made of a backend's availability.
     pub(super) fn note_availability(&self, pick: &Pick, change: Option<Availability>) {
+        tell_availability(&self.service.pool, Instant::now());
         let Some(state) = change else { return };
         if let (Availability::Ejected { .. }, Some(metrics)) =
             (state, self.service.backends.get(pick.index))
@@ -107,17 +113,13 @@ impl SessionRecord {
 
     /// No passive port could be promised (P5).
     pub(super) fn note_lease_refused(&self, error: &LeaseError) {
-        match error {
-            LeaseError::ClientLimit { .. } => {
-                self.service
-                    .listener
-                    .lease_refused(LeaseRefusal::ClientLimit);
-                tracing::debug!(session = self.id, %error, "no passive port");
-            }
-            LeaseError::RangeExhausted { .. } | LeaseError::Bind { .. } => {
-                self.service.listener.lease_refused(LeaseRefusal::NoPort);
-                tracing::error!(session = self.id, %error, "no passive port");
-            }
+        let reason = match error {
+            LeaseError::ClientLimit { .. } => LeaseRefusal::ClientLimit,
+            LeaseError::RangeExhausted { .. } | LeaseError::Bind { .. } => LeaseRefusal::NoPort,
+        };
+        self.service.listener.lease_refused(reason);
+        if let Some(suppressed) = self.service.refused_leases.pass(Instant::now()) {
+            tracing::error!(session = self.id, %error, suppressed, "PASV or EPSV refused with 425");
         }
     }
 
@@ -161,6 +163,7 @@ impl SessionRecord {
             }
             Tell::User(name) => self.user = Escaped(name).to_string().into(),
             Tell::LoginFailed => {
+                self.login_failures += 1;
                 if let Some(metrics) = self.metrics() {
                     metrics.login_failed();
                 }
@@ -193,7 +196,7 @@ impl SessionRecord {
             metrics.moved(Direction::ToBackend, moved.to_backend);
             metrics.transfer_ended(direction(verb), data_mode(mode), ending);
         }
-        let seconds = (now - since).as_secs_f64();
+        let seconds = rounded(now - since);
         tracing::info!(
             session = self.id,
             client = %self.client,
@@ -221,6 +224,11 @@ impl SessionRecord {
         self.running = None;
         self.transferring.clear();
         let pool = self.service.pool.name();
+        if ending.cause == Cause::NoBackend
+            && let Some(suppressed) = self.service.without_backend.pass(Instant::now())
+        {
+            tracing::error!(%pool, suppressed, "no backend could take a session: the client got 421");
+        }
         let backend = self.backend.map(|_| self.backend_name());
         self.service
             .metrics
@@ -236,10 +244,11 @@ impl SessionRecord {
             side = ending.side.label(),
             phase = ending.phase.label(),
             cause = ending.cause.label(),
+            login_failures = self.login_failures,
             transfers = self.transfers,
             to_client_bytes = self.moved.to_client,
             to_backend_bytes = self.moved.to_backend,
-            seconds = self.since.elapsed().as_secs_f64(),
+            seconds = rounded(self.since.elapsed()),
             "session ended"
         );
         if ending.side == Side::Balancer && ending.cause == Cause::Internal {
@@ -259,6 +268,11 @@ impl SessionRecord {
             .and_then(|index| self.service.backend_names.get(index))
             .map_or("", |name| name)
     }
+}
+
+/// In seconds, to the millisecond.
+fn rounded(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1000.0).round() / 1000.0
 }
 
 fn direction(verb: Option<Verb>) -> TransferDirection {

@@ -12,6 +12,7 @@ use crate::net::ports::PassivePorts;
 use crate::proxy::sessions::Sessions;
 use crate::session::Settings;
 use crate::telemetry::metrics::{BackendMetrics, Leg, ListenerMetrics, Metrics};
+use crate::telemetry::sparse::Sparse;
 
 /// One listener's share of the configuration, its passive ports and its pool.
 pub struct Service {
@@ -33,6 +34,14 @@ pub struct Service {
     pub sessions: Arc<Sessions>,
     /// Connections to backend listeners that came from elsewhere (A6).
     pub backend_peers_refused: Arc<AtomicU64>,
+    /// Keeps floods of refused sessions out of the log.
+    pub refused_sessions: Sparse,
+    /// The same for passive ports.
+    pub refused_leases: Sparse,
+    /// The same for backends that can not take a session.
+    pub failed_backends: Sparse,
+    /// The same for sessions without a backend.
+    pub without_backend: Sparse,
     /// Where sessions are counted when they end.
     pub metrics: Arc<Metrics>,
     /// The counters of this listener.
@@ -85,6 +94,10 @@ impl Service {
             address: listener.address,
             settings: Arc::new(settings),
             backend_peers_refused: Arc::default(),
+            refused_sessions: Sparse::new(now),
+            refused_leases: Sparse::new(now),
+            failed_backends: Sparse::new(now),
+            without_backend: Sparse::new(now),
             ports: Arc::new(ports),
             pool,
             source: of_pool.and_then(|pool| pool.source),
@@ -97,6 +110,7 @@ impl Service {
     /// Writes what is known only by looking into the gauges: before every scrape.
     pub fn publish(&self, now: Instant) {
         self.listener.set_leases(self.ports.in_use());
+        self.listener.set_leases_unused(self.ports.unused());
         self.listener
             .set_peers_refused(Leg::Client, self.ports.refused());
         let refused = self.backend_peers_refused.load(Ordering::Relaxed);

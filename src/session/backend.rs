@@ -280,6 +280,8 @@ impl Session {
         if code.is_positive() {
             self.login = Login::Done;
             self.last_activity = now;
+            let user = std::mem::take(&mut self.asked_user);
+            self.tell(Tell::User(user));
         } else if code.is(530) {
             self.tell(Tell::LoginFailed);
         }

@@ -135,11 +135,15 @@ impl Session {
             Verb::Rein => Expect::Rein,
             Verb::Stat => Expect::Stat,
             Verb::User => {
+                // Copied: a slice would keep the whole read alive.
+                let name = text.get(5..).unwrap_or_default();
+                self.asked_user = Bytes::copy_from_slice(name.get(..MAX_USER).unwrap_or(name));
                 if self.login == Login::None {
                     self.login = Login::User;
                 }
-                let name = text.slice(text.len().min(5)..);
-                self.tell(Tell::User(name));
+                if self.login != Login::Done {
+                    self.tell(Tell::User(self.asked_user.clone()));
+                }
                 Expect::User
             }
             verb if verb.transfer().is_some() => {
@@ -255,3 +259,6 @@ impl Session {
         address.is_ipv4() == self.client.is_ipv4()
     }
 }
+
+/// Bytes of a user name that logs show (H6, O6).
+const MAX_USER: usize = 128;

@@ -101,6 +101,8 @@ pub(super) struct Answered {
     pub(super) verb: Verb,
     pub(super) since: Instant,
     pub(super) code: Code,
+    /// Whether a 1yz had come before.
+    pub(super) begun: bool,
 }
 
 impl Association {
@@ -208,18 +210,27 @@ pub struct TransferEnd {
     pub ending: Ending,
 }
 
-/// Whom to name for a transfer that was answered with `code` and whose data ended as `end`.
-pub(super) fn transfer_ending(verb: Verb, code: Code, end: Option<DataEnd>) -> Ending {
+/// Whom to name for a transfer that was answered and whose data ended as `end`.
+pub(super) fn transfer_ending(answered: &Answered, end: Option<DataEnd>) -> Ending {
+    let Answered {
+        verb, code, begun, ..
+    } = *answered;
     if let Some(cut) = end.and_then(|end| end.cut) {
         return cut;
     }
+    let has_begun = begun || end.is_some_and(|end| end.moved != Moved::default());
     let phase = if end.is_some() {
         Phase::Transfer
     } else {
         Phase::Open
     };
     if code.is_negative() {
-        return Ending::new(Side::Backend, phase, Cause::Refused);
+        let cause = if has_begun {
+            Cause::Failed
+        } else {
+            Cause::Refused
+        };
+        return Ending::new(Side::Backend, phase, cause);
     }
     let side = match verb.transfer() {
         Some(Direction::ToBackend) => Side::Client,

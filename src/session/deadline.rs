@@ -59,6 +59,10 @@ impl Session {
                 let login = self.login != Login::Done && greeted + timeouts.login <= now;
                 if is_due(self.closing_deadline()) {
                     self.expire_closing();
+                } else if (user || login) && !self.pending.is_empty() {
+                    // It is not the client that keeps its word back: PAM or LDAP hangs behind the backend.
+                    let word = Some(replies::NOT_AVAILABLE);
+                    self.leave_now(Side::Backend, Cause::NoReply, word);
                 } else if user || login {
                     let word = Some(replies::LOGIN_TIMEOUT);
                     self.leave_now(Side::Client, Cause::Timeout, word);
@@ -126,7 +130,9 @@ impl Session {
         if self.is_data_alive() || self.hold.is_some() {
             return None;
         }
-        let limit = if self.flags.quit || self.flags.service_closing {
+        // Nobody is there any more to be answered, and the process waits.
+        let is_left = self.flags.draining && self.flags.client_eof;
+        let limit = if self.flags.quit || self.flags.service_closing || is_left {
             self.settings.timeouts.settle
         } else {
             self.settings.timeouts.reply

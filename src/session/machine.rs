@@ -35,6 +35,8 @@ pub struct Session {
     pub(super) backend: Option<(std::net::IpAddr, SocketAddr)>,
     pub(super) phase: State,
     pub(super) login: Login,
+    /// The name of the last USER, until it has logged in.
+    pub(super) asked_user: Bytes,
     pub(super) flags: Flags,
     pub(super) errors: u32,
     tries: usize,
@@ -115,6 +117,7 @@ impl Session {
             backend: None,
             phase: State::Connecting,
             login: Login::None,
+            asked_user: Bytes::new(),
             flags: Flags::default(),
             errors: 0,
             tries: 0,

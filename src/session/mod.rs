@@ -186,7 +186,7 @@ pub enum Tell {
     BackendFailed(&'static str),
     /// A whole reply of the backend was relayed.
     Reply(Code),
-    /// USER was sent.
+    /// Who the client says it is, and again once it has logged in.
     User(Bytes),
     /// The backend refused a password (O7).
     LoginFailed,

@@ -58,6 +58,7 @@ impl Session {
             verb: ask.verb,
             since: ask.since,
             code,
+            begun: ask.preliminary,
         };
         let is_awaited = ask.data.is_some_and(|id| self.pending.uses(id));
         let Some(association) = ask.data.and_then(|id| self.association_mut(id)) else {
@@ -110,8 +111,10 @@ impl Session {
     }
 
     fn tell_answered(&mut self, answered: Answered, mode: Option<Mode>, end: Option<DataEnd>) {
-        let Answered { verb, since, code } = answered;
-        let ending = transfer_ending(verb, code, end);
+        let ending = transfer_ending(&answered, end);
+        let Answered {
+            verb, since, code, ..
+        } = answered;
         let moved = end.map(|end| end.moved).unwrap_or_default();
         let (verb, code, data) = (Some(verb), Some(code), None);
         self.tell(Tell::Transfer(TransferEnd {
@@ -200,7 +203,10 @@ impl Session {
 
     /// A transfer that was answered and whose data will not be waited for any more, if there is one.
     fn tell_moving(&mut self, association: &Association, ending: Ending) {
-        if let Some(Answered { verb, since, code }) = association.answered {
+        if let Some(Answered {
+            verb, since, code, ..
+        }) = association.answered
+        {
             self.tell(Tell::Transfer(TransferEnd {
                 verb: Some(verb),
                 mode: Some(association.mode),

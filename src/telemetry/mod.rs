@@ -2,3 +2,5 @@
 
 pub mod log;
 pub mod metrics;
+pub mod pool;
+pub mod sparse;

@@ -113,6 +113,13 @@ fn spawn(mut relay: Relay) -> tokio::task::JoinHandle<(Vec<Direction>, Outcome)>
     tokio::spawn(async move { run(&mut relay).await })
 }
 
+const fn idle_by(side: Side) -> Result<(), Cut> {
+    Err(Cut {
+        side,
+        cause: Cause::Idle,
+    })
+}
+
 const fn reset_by(side: Side) -> Result<(), Cut> {
     Err(Cut {
         side,
@@ -486,13 +493,8 @@ async fn o3_an_idle_relay_is_reset_on_both_legs() {
         let begin = Instant::now();
         let (_, outcome) = idle_out(&mut scene.relay).await;
         assert_eq!(begin.elapsed().as_secs(), IDLE.as_secs());
-        assert_eq!(
-            outcome.result,
-            Err(Cut {
-                side: Side::Balancer,
-                cause: Cause::Idle
-            })
-        );
+        // Who had sent and sends no more.
+        assert_eq!(outcome.result, idle_by(source(direction)));
         assert_eq!(ending(&mut scene.client).await.1, End::Rst);
         assert_eq!(ending(&mut scene.backend).await.1, End::Rst);
     }
@@ -515,13 +517,7 @@ async fn o3_a_relay_whose_receiver_does_not_read_is_idle_too() {
     let mut scene = Scene::new(Splicing::WhenLong).await;
     scene.block(Direction::ToClient).await;
     let (_, outcome) = idle_out(&mut scene.relay).await;
-    assert_eq!(
-        outcome.result,
-        Err(Cut {
-            side: Side::Balancer,
-            cause: Cause::Idle
-        })
-    );
+    assert_eq!(outcome.result, idle_by(Side::Client));
 }
 
 #[tokio::test(start_paused = true)]
@@ -554,13 +550,7 @@ async fn a_backend_that_does_not_close_after_an_upload_is_idle() {
     scene.pass(Direction::ToBackend, 1000).await;
     scene.finish(Direction::ToBackend).await;
     let (_, outcome) = idle_out(&mut scene.relay).await;
-    assert_eq!(
-        outcome.result,
-        Err(Cut {
-            side: Side::Balancer,
-            cause: Cause::Idle
-        })
-    );
+    assert_eq!(outcome.result, idle_by(Side::Backend));
     assert_eq!(ending(&mut scene.client).await.1, End::Rst);
 }
 

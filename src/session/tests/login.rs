@@ -9,13 +9,16 @@ use crate::session::{Action, Tell};
 #[test]
 fn s17_a_second_user_is_the_backends_affair() {
     let mut t = Talk::logged_in();
+    // Who is logged in stays so until the backend agrees to another.
+    let other = Tell::User(Bytes::from_static(b"other"));
     t.exchange("USER other", "530 no");
-    assert!(t.tells.contains(&Tell::User(Bytes::from_static(b"other"))));
+    assert!(!t.tells.contains(&other));
     assert!(t.tells.contains(&Tell::LoginFailed));
+    t.exchange("USER other", "230 yes");
+    assert!(t.tells.contains(&other));
     // Still logged in: only the idle time counts.
     t.passes(599);
     t.exchange("USER", "501 whom?");
-    assert!(t.tells.contains(&Tell::User(Bytes::new())));
 }
 
 #[test]
@@ -162,4 +165,33 @@ fn s12_a_refused_rein_changes_nothing() {
     t.exchange("REIN", "502 no");
     t.data(crate::session::DataEvent::Accepted);
     t.does(&Action::DialBackend(t.id, 8_000));
+}
+
+#[test]
+fn o2_a_login_that_the_backend_does_not_answer_is_the_backends_fault() {
+    for line in ["USER joe", "FEAT"] {
+        let mut t = Talk::greeted();
+        t.forwards(line);
+        t.passes(300);
+        t.client_gets("421 Service not available, closing control connection.");
+        t.closes(Side::Backend, Phase::Login, Cause::NoReply);
+    }
+}
+
+#[test]
+fn o2_lines_that_each_end_in_time_are_not_late() {
+    let mut t = Talk::logged_in();
+    for _ in 0..10 {
+        t.session.note_mid_line(true, t.now);
+        t.passes(20);
+        t.exchange("NOOP", "200 ok");
+    }
+    t.quiet();
+}
+
+#[test]
+fn s11_a_quit_that_is_refused_ends_nothing() {
+    let mut t = Talk::logged_in();
+    t.exchange("QUIT", "500 not now");
+    t.exchange("NOOP", "200 ok");
 }

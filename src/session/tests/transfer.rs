@@ -164,3 +164,25 @@ fn s2_at_most_four_answered_transfers_finish_beside_the_current_one() {
     }
     assert_eq!(t.transfers().len(), 4);
 }
+
+#[test]
+fn a_transfer_whose_data_connection_had_failed_before_has_failed_by_that() {
+    let mut t = Talk::logged_in();
+    t.passive();
+    t.data_is_cut(Side::Backend);
+    t.exchange("RETR f", "425 no data connection");
+    assert_eq!(t.transfer().ending.side, Side::Backend);
+    // Once: the next has none.
+    t.exchange("RETR f", "425 no data connection");
+    assert_eq!(t.transfer().ending.cause, Cause::Refused);
+}
+
+#[test]
+fn a_transfer_that_had_begun_fails_and_is_not_refused() {
+    let mut t = Talk::logged_in();
+    t.passive();
+    t.exchange("STOR f", "150 go on");
+    t.data_ends(0, 7);
+    t.relays_reply("452 disk full");
+    assert_eq!(t.transfer().ending.cause, Cause::Failed);
+}

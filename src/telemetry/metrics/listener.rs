@@ -1,6 +1,6 @@
 //! What is counted for a listener: admission, commands, leases.
 
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::{Each, Families};
 
@@ -10,6 +10,7 @@ pub struct ListenerMetrics {
     sessions_refused: Each<SessionRefusal>,
     leases: IntGauge,
     leases_refused: Each<LeaseRefusal>,
+    leases_unused: IntCounter,
     peers_refused: Each<Leg>,
 }
 
@@ -51,6 +52,12 @@ impl ListenerMetrics {
         self.leases.set(i64::try_from(leases).unwrap_or(i64::MAX));
     }
 
+    /// Says how many passive ports were promised and given back without a connection, in all.
+    pub fn set_leases_unused(&self, total: u64) {
+        self.leases_unused
+            .inc_by(total.saturating_sub(self.leases_unused.get()));
+    }
+
     /// Counts a passive port that could not be promised.
     pub fn lease_refused(&self, reason: LeaseRefusal) {
         self.leases_refused.add(reason, 1);
@@ -65,7 +72,8 @@ impl ListenerMetrics {
 impl SessionRefusal {
     const ALL: [Self; 2] = [Self::ClientLimit, Self::Limit];
 
-    const fn label(self) -> &'static str {
+    /// The label in metrics and logs.
+    pub const fn label(self) -> &'static str {
         match self {
             Self::ClientLimit => "client_limit",
             Self::Limit => "limit",
@@ -101,6 +109,7 @@ pub(super) struct ListenerFamilies {
     sessions_refused: IntCounterVec,
     leases: IntGaugeVec,
     leases_refused: IntCounterVec,
+    leases_unused: IntCounterVec,
     peers_refused: IntCounterVec,
 }
 
@@ -122,6 +131,11 @@ impl ListenerFamilies {
                 "Passive ports that could not be promised (425), by reason.",
                 &["listener", "reason"],
             ),
+            leases_unused: families.counters(
+                "ftplb_leases_unused_total",
+                "Passive ports that were promised and to which nobody connected.",
+                &["listener"],
+            ),
             peers_refused: families.counters(
                 "ftplb_peer_check_refusals_total",
                 "Data connections from an address that may not have them, by leg.",
@@ -140,6 +154,7 @@ impl ListenerFamilies {
             leases_refused: Each::new(&LeaseRefusal::ALL, |reason| {
                 counter(&self.leases_refused, reason.label())
             }),
+            leases_unused: self.leases_unused.with_label_values(&[listener]),
             peers_refused: Each::new(&Leg::ALL, |leg| counter(&self.peers_refused, leg.label())),
         }
     }

@@ -35,7 +35,7 @@ fn used() -> Metrics {
 }
 
 /// Name, type and labels of every family.
-const FAMILIES: [(&str, &str, &[&str]); 24] = [
+const FAMILIES: [(&str, &str, &[&str]); 25] = [
     (
         "ftplb_backend_checks_total",
         "counter",
@@ -65,6 +65,7 @@ const FAMILIES: [(&str, &str, &[&str]); 24] = [
         "counter",
         &["listener", "reason"],
     ),
+    ("ftplb_leases_unused_total", "counter", &["listener"]),
     ("ftplb_log_lines_dropped_total", "counter", &[]),
     (
         "ftplb_login_failures_total",
