@@ -112,6 +112,11 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Run(source) => source.with_config(run),
         Command::Check(source) => source.with_config(|checked| {
+            for variable in unknown_variables() {
+                complain(&format!(
+                    "warning: no variable {variable} is known, it changes nothing"
+                ));
+            }
             report(&checked.warnings);
             print("the configuration is good\n");
             ExitCode::SUCCESS
@@ -204,6 +209,22 @@ impl Source {
     }
 }
 
+/// Variables that look like ours and are not: mistyped, most likely.
+fn unknown_variables() -> Vec<String> {
+    let program = Cli::command();
+    let known: Vec<_> = program
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(clap::Arg::get_env)
+        .collect();
+    std::env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| !known.contains(&name.as_os_str()))
+        .filter_map(|name| name.into_string().ok())
+        .filter(|name| name.starts_with("FTPLB_"))
+        .collect()
+}
+
 fn surroundings() -> Surroundings {
     Surroundings {
         ephemeral_ports: host::ephemeral_ports(),
@@ -215,6 +236,9 @@ fn surroundings() -> Surroundings {
 fn run(Checked { config, warnings }: Checked) -> ExitCode {
     match log::start(&config.log) {
         Ok(logging) => {
+            for variable in unknown_variables() {
+                tracing::warn!(%variable, "no such variable is known, it changes nothing");
+            }
             for warning in warnings {
                 tracing::warn!("{warning}");
             }

@@ -170,9 +170,14 @@ pub enum Probe {
 #[derive(Clone, Eq, PartialEq)]
 pub struct Secret(pub String);
 
+impl Secret {
+    /// What is shown in its place.
+    pub const MASK: &str = "***";
+}
+
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("***")
+        f.write_str(Self::MASK)
     }
 }
 

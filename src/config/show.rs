@@ -11,7 +11,7 @@ use toml::Value;
 use super::sections::{BACKEND_ACTIVE, BACKEND_PASSIVE, LOG_FORMAT, PORT_ADDRESS};
 use super::value::{Words, size_text};
 use super::{
-    Affinity, Backend, Config, Ejection, HealthCheck, Listener, Log, PeerCheck, Pool, Probe,
+    Affinity, Backend, Config, Ejection, HealthCheck, Listener, Log, PeerCheck, Pool, Probe, Secret,
 };
 use crate::health::Thresholds;
 use crate::limits::{Limits, Timeouts};
@@ -166,7 +166,7 @@ fn health_table(health: &HealthCheck) -> String {
             vec![
                 ("probe", text("login")),
                 ("user", text(user)),
-                ("password", text("***")),
+                ("password", text(Secret::MASK)),
             ]
         }
     };

@@ -10,7 +10,7 @@ use super::check::Surroundings;
 use super::key::Key;
 use super::problem::{Mistake, Problems};
 use super::value::size_text;
-use super::{Config, Pool};
+use super::{Config, Pool, Probe, Secret};
 
 /// Reports what does not fit together.
 pub(super) fn judge(config: &Config, surroundings: &Surroundings, problems: &Problems<'_>) {
@@ -125,6 +125,7 @@ fn judge_pools(config: &Config, problems: &Problems<'_>) {
     }
     for (index, pool) in config.pools.iter().enumerate() {
         judge_weights(index, pool, problems);
+        judge_password(index, pool, problems);
         judge_backends(index, pool, problems);
         judge_source(index, pool, problems);
     }
@@ -142,6 +143,22 @@ fn judge_weights(index: usize, pool: &Pool, problems: &Problems<'_>) {
             "every backend of {:?} has weight 0: nobody is served",
             pool.name
         );
+        problems.warning(&key, Mistake::new(message, hint));
+    }
+}
+
+/// What `show-config` prints is no password: a file made of that would fail every login.
+fn judge_password(index: usize, pool: &Pool, problems: &Problems<'_>) {
+    let probe = pool.health.as_ref().map(|health| &health.probe);
+    if let Some(Probe::Login { password, .. }) = probe
+        && password.0 == Secret::MASK
+    {
+        let key = Key::of("pool")
+            .index(index)
+            .field("health")
+            .field("password");
+        let message = "is what show-config prints in place of a password";
+        let hint = "write the password of the user that the check logs in as";
         problems.warning(&key, Mistake::new(message, hint));
     }
 }

@@ -249,3 +249,20 @@ fn o7_refused_logins_are_counted() {
         .proxy
         .wait_for_metric("ftplb_login_failures_total", &[], 1.0);
 }
+
+#[test]
+fn mistyped_variable_is_named() {
+    let mut command = Command::new(PROGRAM);
+    command
+        .args([
+            "check",
+            "--listen",
+            "127.0.0.1:2121",
+            "--backend",
+            "127.0.0.1:21",
+        ])
+        .env("FTPLB_PASSIVEPORTS", "1-2");
+    let done = run(&mut command, SOON);
+    assert_eq!(done.code(), 0, "{done:?}");
+    assert!(done.stderr.contains("FTPLB_PASSIVEPORTS"), "{done:?}");
+}

@@ -23,6 +23,7 @@ mod bad_inputs_data;
 mod bad_inputs_lines;
 mod bad_inputs_replies;
 mod endings;
+mod faults;
 mod lifecycle;
 mod matrix;
 mod networks;

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -91,11 +91,26 @@ impl Setup {
     /// Starts ftplb and waits until it serves its admin address.
     pub(crate) fn start_unready(self) -> Proxy {
         let home = tempfile::tempdir().unwrap();
+        let command = self.command(&home);
+        Proxy::start(command, self.address, self.admin, &self.place, home)
+    }
+
+    /// Starts ftplb with its log going elsewhere, and waits until it is ready.
+    pub(crate) fn start_logging_to(self, log: impl Into<Stdio>) -> Proxy {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = self.command(&home);
+        command.stdout(Stdio::null()).stderr(log);
+        let proxy = Proxy::spawn(command, self.address, self.admin, &self.place, home);
+        proxy.wait_until_ready();
+        proxy
+    }
+
+    fn command(&self, home: &TempDir) -> Command {
         let config = home.path().join("ftplb.toml");
         fs::write(&config, self.toml()).unwrap();
         let mut command = self.place.command(PROGRAM);
         command.args(["run", "-c"]).arg(config);
-        Proxy::start(command, self.address, self.admin, &self.place, home)
+        command
     }
 
     fn toml(&self) -> String {
@@ -143,6 +158,16 @@ impl Proxy {
     ) -> Self {
         let log = fs::File::create(home.path().join("log")).unwrap();
         command.stdout(log.try_clone().unwrap()).stderr(log);
+        Self::spawn(command, address, admin, place, home)
+    }
+
+    fn spawn(
+        mut command: Command,
+        address: SocketAddr,
+        admin: SocketAddr,
+        place: &Place,
+        home: TempDir,
+    ) -> Self {
         let process = Process::start(&mut command);
         let mut proxy = Self {
             address,

@@ -113,6 +113,25 @@ impl Peer {
         drop(self.stream.write_all(bytes));
     }
 
+    /// Sends the same bytes again and again without reading, until that is `limit` bytes, or the peer is
+    /// gone or takes nothing for so long. Gives how many bytes it was.
+    pub(crate) fn flood(&mut self, bytes: &[u8], limit: usize, patience: Duration) -> usize {
+        self.stream.set_write_timeout(Some(patience)).unwrap();
+        let mut sent = 0;
+        let mut rest = bytes;
+        while sent < limit
+            && let Ok(count) = self.stream.write(rest)
+        {
+            sent += count;
+            rest = &rest[count..];
+            if rest.is_empty() {
+                rest = bytes;
+            }
+        }
+        self.stream.set_write_timeout(Some(SOON)).unwrap();
+        sent
+    }
+
     /// Sends these bytes, the last of them urgent.
     pub(crate) fn send_urgent(&mut self, bytes: &[u8]) {
         let sent = SockRef::from(&self.stream).send_out_of_band(bytes).unwrap();

@@ -142,3 +142,16 @@ fn what_only_looks_like_a_mistake_is_accepted() {
         "one backend has the family of the source"
     );
 }
+
+#[test]
+fn the_mask_that_show_config_prints_is_doubted_as_a_password() {
+    let login = "health = { probe = \"login\", user = \"u\", password = \"***\" }";
+    let text = GOOD.replace("[[pool]]\n", &format!("[[pool]]\n{login}\n"));
+    let found = problems(&text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let found = found[0].to_string();
+    assert!(
+        found.contains("warning: pool[0].health.password"),
+        "{found}"
+    );
+}
