@@ -92,14 +92,6 @@ impl App {
         })
     }
 
-    /// The addresses that clients can connect to.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners
-            .iter()
-            .filter_map(|(listener, _)| listener.local_addr().ok())
-            .collect()
-    }
-
     /// Serves until `stop` says so and every session has ended, or a listener fails.
     pub async fn run(mut self, stop: Stop) -> anyhow::Result<()> {
         self.announce();

@@ -242,7 +242,7 @@ fn run(Checked { config, warnings }: Checked) -> ExitCode {
             for warning in warnings {
                 tracing::warn!("{warning}");
             }
-            serve(config, &logging, |_| {})
+            serve(config, &logging, || {})
         }
         Err(error) => {
             complain(&format!("{:#}", anyhow::Error::new(error)));
@@ -252,7 +252,7 @@ fn run(Checked { config, warnings }: Checked) -> ExitCode {
 }
 
 /// Builds and runs the balancer until SIGTERM or SIGINT. `ready` is called once clients can connect.
-fn serve(config: Config, logging: &Logging, ready: impl FnOnce(&App)) -> ExitCode {
+fn serve(config: Config, logging: &Logging, ready: impl FnOnce()) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -267,7 +267,7 @@ fn serve(config: Config, logging: &Logging, ready: impl FnOnce(&App)) -> ExitCod
         let app = App::build(config, logging.dropped())?;
         let stop = Stop::default();
         tokio::spawn(obey_signals(stop.clone())?);
-        ready(&app);
+        ready();
         app.run(stop).await
     });
     match result {

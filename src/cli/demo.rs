@@ -61,7 +61,7 @@ fn start(options: &Options) -> anyhow::Result<ExitCode> {
         )
     })?;
     let logging = log::start(&checked.config.log).context("cannot write a log")?;
-    Ok(serve(checked.config, &logging, |_| {
+    Ok(serve(checked.config, &logging, || {
         print(&invitation(options, &servers));
     }))
 }

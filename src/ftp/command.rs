@@ -70,16 +70,21 @@ pub fn is_foreign_protocol(line: &[u8]) -> bool {
             .any(|verb| verb.as_bytes().eq_ignore_ascii_case(word))
 }
 
+/// As it was sent, for logs: no password, nothing that drives a terminal (O6).
+impl fmt::Display for Command<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Escaped(self.name))?;
+        match self.argument {
+            Some(_) if self.verb.is_secret() => f.write_str(" ***"),
+            Some(argument) => write!(f, " {}", Escaped(argument)),
+            None => Ok(()),
+        }
+    }
+}
+
 impl fmt::Debug for Command<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let argument = match self.argument {
-            Some(_) if self.verb.is_secret() => Some(Escaped(b"***")),
-            argument => argument.map(Escaped),
-        };
-        f.debug_struct("Command")
-            .field("name", &Escaped(self.name))
-            .field("argument", &argument)
-            .finish_non_exhaustive()
+        write!(f, "Command({self})")
     }
 }
 

@@ -124,16 +124,7 @@ impl Driver {
         while let Some(action) = self.session.poll_action() {
             match action {
                 Action::Pick => self.pick_backend(),
-                Action::Send {
-                    to: Side::Backend,
-                    text,
-                    alone,
-                } => {
-                    if let Some(backend) = &mut self.backend {
-                        backend.outbox.push_line(&text, alone);
-                    }
-                }
-                Action::Send { text, alone, .. } => self.client.outbox.push_line(&text, alone),
+                Action::Send { to, text, alone } => self.send(to, &text, alone),
                 Action::Interrupt => {
                     if let Some(backend) = &mut self.backend {
                         backend.outbox.push_interrupt();
@@ -160,6 +151,17 @@ impl Driver {
             }
         }
         None
+    }
+
+    fn send(&mut self, to: Side, text: &[u8], alone: bool) {
+        if tracing::enabled!(tracing::Level::TRACE) {
+            self.record.trace_line(to, text);
+        }
+        match (to, &mut self.backend) {
+            (Side::Backend, Some(backend)) => backend.outbox.push_line(text, alone),
+            (Side::Backend, None) => {}
+            _ => self.client.outbox.push_line(text, alone),
+        }
     }
 
     fn tell(&mut self, tell: Tell) {

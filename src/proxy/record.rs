@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::balance::Pick;
 use crate::ending::{Cause, Ending, Moved, Side};
-use crate::ftp::command::{Direction, Verb};
+use crate::ftp::command::{self, Direction, Verb};
 use crate::ftp::reply::Code;
 use crate::ftp::text::Escaped;
 use crate::health::Availability;
@@ -64,6 +64,17 @@ impl SessionRecord {
 
     pub(super) fn has_ended(&self) -> bool {
         self.has_ended
+    }
+
+    /// A line that is passed on, for whoever looks into one session. Passwords are not shown (O6).
+    pub(super) fn trace_line(&self, to: Side, text: &[u8]) {
+        match (to, command::parse(text)) {
+            (Side::Backend, Ok(command)) => {
+                tracing::trace!(session = self.id, %command, "to the backend");
+            }
+            (Side::Backend, Err(_)) => {}
+            _ => tracing::trace!(session = self.id, reply = %Escaped(text), "to the client"),
+        }
     }
 
     /// A backend's control port was connected in `time`.

@@ -135,7 +135,7 @@ impl Setup {
         write!(text, "[admin]\naddress = \"{admin}\"\n").unwrap();
         write!(
             text,
-            "[log]\nformat = \"json\"\nfilter = \"ftplb=debug\"\n{more}\n"
+            "[log]\nformat = \"json\"\nfilter = \"ftplb=trace\"\n{more}\n"
         )
         .unwrap();
         text
