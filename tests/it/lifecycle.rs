@@ -266,3 +266,31 @@ fn mistyped_variable_is_named() {
     assert_eq!(done.code(), 0, "{done:?}");
     assert!(done.stderr.contains("FTPLB_PASSIVEPORTS"), "{done:?}");
 }
+
+#[test]
+fn backend_of_weight_0_gets_no_new_session() {
+    let [quiesced, serving] = [Door::new(), Door::new()];
+    let address = own_address(false, 2121);
+    let admin = SocketAddr::new(address.ip(), 9121);
+    let mut command = Command::new(PROGRAM);
+    command.args(["run", "--algorithm", "rr", "--listen", &address.to_string()]);
+    command.args(["--backend", &format!("{},weight=0", quiesced.address())]);
+    command.args(["--backend", &serving.address().to_string()]);
+    command.args(["--admin", &admin.to_string()]);
+    let home = tempfile::tempdir().unwrap();
+    // A health check may come; it is no session, for it never says a word.
+    let proxy = Proxy::start(command, address, admin, &Place::Host, home);
+    std::thread::spawn(move || {
+        loop {
+            serving.accept().say("220 Serving.");
+        }
+    });
+    std::thread::spawn(move || {
+        loop {
+            quiesced.accept().say("220 Quiesced.");
+        }
+    });
+    for _ in 0..4 {
+        Peer::connect(proxy.address).hears("220 Serving.");
+    }
+}

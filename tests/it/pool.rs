@@ -2,10 +2,10 @@
 
 use crate::clients::curl;
 use crate::netns::Place;
-use crate::process::{SOON, run};
+use crate::process::{SOON, eventually, run};
 use crate::proxy::{Proxy, Setup};
 use crate::scripted::{Door, Peer};
-use crate::servers::{Kind, Server};
+use crate::servers::{Kind, PASSWORD, Server, USER};
 
 #[test]
 fn sessions_are_spread_in_turn() {
@@ -118,4 +118,109 @@ fn health_checks_find_a_dead_backend_and_its_return() {
     proxy.wait_until_ready();
     Peer::log_in(proxy.address, &Place::Host);
     drop(server);
+}
+
+/// Connects from `source` and says which of the doors the session went to.
+fn backend_of(proxy: &Proxy, doors: &[Door], source: [u8; 4]) -> usize {
+    let mut client = Peer::connect_from(source.into(), proxy.address);
+    let mut reached = None;
+    eventually("a backend is reached", || {
+        reached = doors
+            .iter()
+            .enumerate()
+            .find_map(|(index, door)| Some((index, door.accept_now()?)));
+        reached.is_some()
+    });
+    let (index, mut backend) = reached.unwrap();
+    backend.say("220 Hello.");
+    client.reply(220);
+    index
+}
+
+fn doors_behind(pool: &str) -> (Vec<Door>, Proxy) {
+    let doors: Vec<Door> = (0..3).map(|_| Door::new()).collect();
+    let addresses: Vec<_> = doors.iter().map(Door::address).collect();
+    let proxy = Setup::new(&addresses)
+        .pool(&format!("health = false\nejection = false\n{pool}\n"))
+        .start();
+    (doors, proxy)
+}
+
+#[test]
+fn affinity_brings_a_client_back_and_a_network_counts_as_one() {
+    let (doors, proxy) =
+        doors_behind("algorithm = \"rr\"\naffinity = { timeout = \"1m\", prefix_v4 = 31 }");
+    let first = backend_of(&proxy, &doors, [127, 0, 0, 2]);
+    let other = backend_of(&proxy, &doors, [127, 0, 0, 4]);
+    assert_ne!(first, other);
+    for _ in 0..3 {
+        assert_eq!(backend_of(&proxy, &doors, [127, 0, 0, 2]), first);
+        assert_eq!(backend_of(&proxy, &doors, [127, 0, 0, 3]), first);
+        assert_eq!(backend_of(&proxy, &doors, [127, 0, 0, 4]), other);
+    }
+}
+
+#[test]
+fn every_algorithm_can_be_chosen_and_does_what_its_name_says() {
+    for (algorithm, clients, expected) in [
+        ("rr", [2, 3, 4, 5, 6, 7], Some([0, 1, 2, 0, 1, 2])),
+        ("wrr", [2, 3, 4, 5, 6, 7], Some([0, 1, 2, 0, 1, 2])),
+        // Of equally loaded ones the first, as ipvs has it: no session lasts here.
+        ("lc", [2, 3, 4, 5, 6, 7], Some([0; 6])),
+        ("wlc", [2, 3, 4, 5, 6, 7], Some([0; 6])),
+        ("mh", [2, 3, 4, 2, 3, 4], None),
+    ] {
+        let (doors, proxy) = doors_behind(&format!("algorithm = \"{algorithm}\""));
+        let reached = clients.map(|client| {
+            let index = backend_of(&proxy, &doors, [127, 0, 0, client]);
+            proxy.wait_for_metric("ftplb_sessions_active", &[], 0.0);
+            index
+        });
+        match expected {
+            Some(expected) => assert_eq!(reached, expected, "{algorithm}"),
+            None => assert_eq!(reached[..3], reached[3..], "{algorithm}"),
+        }
+    }
+}
+
+#[test]
+fn backend_that_fails_in_live_traffic_is_left_out() {
+    let dead = Door::new().address();
+    let good = Door::new();
+    let proxy = Setup::new(&[dead, good.address()])
+        .pool(
+            "algorithm = \"rr\"\nhealth = false\n\
+             ejection = { failures = 2, time = \"10m\" }\n",
+        )
+        .start();
+    for _ in 0..6 {
+        let mut client = Peer::connect(proxy.address);
+        good.accept().say("220 Good.");
+        client.hears("220 Good.");
+    }
+    proxy.wait_for_metric("ftplb_backend_up", &["backend=\"b0\""], 0.0);
+    proxy.wait_for_metric("ftplb_backend_ejections_total", &["backend=\"b0\""], 1.0);
+    assert_eq!(proxy.get("/readyz").0, 200);
+}
+
+#[test]
+fn login_check_tells_a_server_that_takes_the_password_from_one_that_does_not() {
+    let server = Server::start(Kind::Pyftpdlib);
+    for (password, up) in [(PASSWORD, 1.0), ("wrong", 0.0)] {
+        let health = format!(
+            "health = {{ probe = \"login\", user = \"{USER}\", password = \"{password}\", \
+             interval = \"200ms\", timeout = \"10s\", rise = 1, fall = 1 }}\nejection = false\n"
+        );
+        let proxy = Setup::new(&[server.address]).pool(&health).start_unready();
+        let result = if up > 0.5 {
+            "result=\"ok\""
+        } else {
+            "result=\"failed\""
+        };
+        eventually("a check has ended", || {
+            proxy.metric("ftplb_backend_checks_total", &[result]) >= 1.0
+        });
+        proxy.wait_for_metric("ftplb_backend_up", &[], up);
+        assert!(!proxy.log().contains(password), "{}", proxy.log());
+    }
 }
