@@ -294,3 +294,22 @@ fn backend_of_weight_0_gets_no_new_session() {
         Peer::connect(proxy.address).hears("220 Serving.");
     }
 }
+
+#[test]
+fn second_sigterm_ends_what_is_left() {
+    let mut table = Table::logged_in();
+    let (mut client_data, mut backend_data) = table.passive_data();
+    table.transfer("RETR f");
+    backend_data.send("half");
+    assert_eq!(client_data.read_exact(4), b"half");
+    table.proxy.signal(Signal::SIGTERM);
+    table
+        .proxy
+        .wait_for_log("stopping: no new sessions, transfers may finish", 1);
+    table.proxy.signal(Signal::SIGTERM);
+    client_data.is_reset();
+    backend_data.is_reset();
+    table.client.reply(421);
+    drop(table.client);
+    assert_eq!(table.proxy.finish().code(), 0);
+}
