@@ -61,7 +61,7 @@ impl World {
     fn obey(&mut self) {
         while let Some(action) = self.session.poll_action() {
             match black_box(action) {
-                Action::Pick => {
+                Action::Pick { .. } => {
                     let picked = Picked::Connected {
                         local: LOCAL,
                         peer: BACKEND,
@@ -141,6 +141,7 @@ fn settings() -> Arc<Settings> {
         port_address: PortAddress::Reject,
         backend_passive: BackendPassive::Same,
         backend_active: BackendActive::Active,
+        pick_by_user: false,
     })
 }
 

@@ -1,39 +1,36 @@
 //! The only wiring: everything is built from a checked [`Config`], or nothing; then it runs until told
-//! to stop.
+//! to stop, and changes when told to reload.
+
+mod listeners;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing_appender::non_blocking::ErrorCounter;
 
-use crate::balance::{AffinityTable, Member, Pool, Settings};
-use crate::config::{self, Config};
-use crate::health::EjectionRule;
+use self::listeners::{Fresh, Listeners};
+use crate::config::Config;
 use crate::net::socket;
-use crate::ops::admin::{self, Admin};
-use crate::ops::probe::Checks;
-use crate::proxy::listener;
-use crate::proxy::service::Service;
+use crate::ops::admin;
+use crate::ops::fleet::{Fleet, Reload};
+use crate::ops::members::{Members, Surrounding};
 use crate::proxy::sessions::Sessions;
 use crate::session::Order;
-use crate::telemetry::metrics::Metrics;
 
 /// A balancer whose sockets are bound and which has not begun to serve.
 pub struct App {
     config: Config,
-    listeners: Vec<(TcpListener, Arc<Service>)>,
-    admin: Option<(TcpListener, SocketAddr)>,
-    checks: Vec<Checks>,
-    metrics: Arc<Metrics>,
-    sessions: Arc<Sessions>,
-    log_dropped: ErrorCounter,
+    fleet: Arc<Fleet>,
+    listeners: Listeners,
+    fresh: Fresh,
+    admin: Option<TcpListener>,
+    reloads: mpsc::Receiver<Reload>,
 }
 
 /// What an operator orders a running balancer to do.
@@ -45,75 +42,67 @@ pub struct Stop {
     pub kill: CancellationToken,
 }
 
+/// Reads the configuration anew, checks it and warns of what is doubtful, or says everything that is wrong.
+pub type Load = Box<dyn Fn() -> Result<Config, Vec<String>> + Send>;
+
 impl App {
     /// Binds everything, or fails and leaves nothing bound. Within a runtime.
     /// `log_dropped` counts the log lines that were not written.
     pub fn build(config: Config, log_dropped: ErrorCounter) -> anyhow::Result<Self> {
-        let now = Instant::now();
-        let metrics = Arc::new(Metrics::new());
-        let sessions = Arc::new(Sessions::default());
-        let pools: Vec<_> = config
-            .pools
-            .iter()
-            .map(|pool| Arc::new(build_pool(pool)))
-            .collect();
-        let mut listeners = Vec::new();
-        for listener in &config.listeners {
-            let bound = socket::control_listener(listener.address, BACKLOG).with_context(|| {
-                format!("cannot listen on {}: is the address this host's, the port free, and may ftplb bind it?", listener.address)
-            })?;
-            let pool = pools
-                .get(listener.pool)
-                .context("a listener without a pool")?;
-            let (pool, sessions) = (Arc::clone(pool), Arc::clone(&sessions));
-            let service =
-                Service::new(&config, listener, pool, sessions, Arc::clone(&metrics), now);
-            listeners.push((bound, Arc::new(service)));
-        }
-        let admin = config
-            .admin
-            .map(|address| {
-                let listener = socket::control_listener(address, BACKLOG).with_context(|| {
-                    format!("cannot listen on {address} for metrics and health")
-                })?;
-                let address = listener.local_addr()?;
-                anyhow::Ok((listener, address))
-            })
-            .transpose()?;
-        let checks = build_checks(&config, &pools, &metrics, now);
+        let (reloader, reloads) = mpsc::channel(1);
+        let listeners = Listeners::default();
         Ok(Self {
-            config,
+            fresh: listeners.bind(&config)?,
             listeners,
-            admin,
-            checks,
-            metrics,
-            sessions,
-            log_dropped,
+            admin: config.admin.address.map(bind_admin).transpose()?,
+            fleet: Arc::new(Fleet::new(reloader, log_dropped)),
+            config,
+            reloads,
         })
     }
 
-    /// Serves until `stop` says so and every session has ended, or a listener fails.
-    pub async fn run(mut self, stop: Stop) -> anyhow::Result<()> {
-        self.announce();
-        let (sessions, aside) = (TaskTracker::new(), Aside::default());
-        let admin = self.start_aside(&aside);
-        let mut listeners = JoinSet::new();
-        for (listener, service) in self.listeners {
-            let (sessions, stop) = (sessions.clone(), stop.drain.clone());
-            listeners.spawn(listener::serve(listener, service, sessions, stop));
+    /// What runs, once it does.
+    pub fn fleet(&self) -> Arc<Fleet> {
+        Arc::clone(&self.fleet)
+    }
+
+    /// Serves until `stop` says so and every session has ended, or a listener fails. `load` is called for
+    /// each reload.
+    pub async fn run(mut self, stop: Stop, load: Load) -> anyhow::Result<()> {
+        let backends = self.config.pools.iter().map(|pool| pool.backends.len());
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            backends = backends.sum::<usize>(),
+            "ftplb starts"
+        );
+        let aside = Aside::default();
+        let fresh = std::mem::take(&mut self.fresh);
+        self.configure(fresh);
+        if let Some(listener) = self.admin.take() {
+            self.serve_admin(listener, &aside);
         }
-        // A listener ends before the drain only by a panic. Nobody is helped by a process that is deaf.
-        let failed = tokio::select! {
-            biased;
-            () = stop.drain.cancelled() => false,
-            Some(_) = listeners.join_next() => true,
+        { &aside.tasks }.spawn(Arc::clone(&self.fleet).tend(aside.stop.clone()));
+        let failed = loop {
+            tokio::select! {
+                biased;
+                () = stop.drain.cancelled() => break false,
+                () = self.listeners.failed() => break true,
+                Some(reload) = self.reloads.recv() => {
+                    let result = self.reload(&load);
+                    // Whoever asked may have gone; the log has it.
+                    let _told_or_gone = reload.reply.send(result);
+                }
+            }
         };
         stop.drain.cancel();
-        admin.draining.store(true, Ordering::Release);
-        // After this no session can begin unseen by the drain.
-        while listeners.join_next().await.is_some() {}
+        self.fleet.set_draining();
+        self.listeners.stop().await;
         let grace = self.config.timeouts.drain;
-        drain(&sessions, &self.sessions, grace, &stop.kill).await;
+        let sessions = &self.fleet.process.sessions;
+        drain(&self.listeners.sessions, sessions, grace, &stop.kill).await;
+        for pool in self.fleet.pools.load().iter() {
+            pool.farewell();
+        }
         aside.end().await;
         tracing::info!("stopped");
         anyhow::ensure!(
@@ -123,40 +112,51 @@ impl App {
         Ok(())
     }
 
-    fn announce(&self) {
-        let backends = self.config.pools.iter().map(|pool| pool.backends.len());
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"),
-            backends = backends.sum::<usize>(),
-            "ftplb starts"
-        );
-        for (_, service) in &self.listeners {
-            let (listener, pool) = (&service.name, service.pool.name());
-            tracing::info!(%listener, %pool, "accepting clients");
-        }
+    /// Goes on with the configuration as it is now, or says why not and changes nothing.
+    fn reload(&mut self, load: &Load) -> Result<(), Vec<String>> {
+        let config = load()?;
+        let fresh = self
+            .listeners
+            .bind(&config)
+            .map_err(|error| vec![format!("{error:#}")])?;
+        self.config = config;
+        self.configure(fresh);
+        Ok(())
     }
 
-    /// Starts the checks and the admin address.
-    fn start_aside(&mut self, aside: &Aside) -> Arc<Admin> {
-        let admin = Arc::new(Admin {
-            metrics: Arc::clone(&self.metrics),
-            services: self
-                .listeners
-                .iter()
-                .map(|(_, service)| Arc::clone(service))
-                .collect(),
-            draining: AtomicBool::new(false),
-            log_dropped: self.log_dropped.clone(),
-        });
-        if let Some((listener, address)) = self.admin.take() {
+    /// Brings everything in step with the configuration. Nothing in here can fail.
+    fn configure(&mut self, fresh: Fresh) {
+        let (config, fleet) = (&self.config, &self.fleet);
+        let before = fleet.pools.load_full();
+        let mut pools = Vec::new();
+        for (index, of_config) in config.pools.iter().enumerate() {
+            let (of_config, surrounding) = (of_config.clone(), surrounding(config, index));
+            pools.push(match fleet.pool(&of_config.name) {
+                Some(known) => {
+                    known.configure(of_config, surrounding);
+                    known
+                }
+                None => Members::new(of_config, surrounding, fleet),
+            });
+        }
+        let is_gone = |pool: &&Arc<Members>| !pools.iter().any(|known| Arc::ptr_eq(known, pool));
+        let gone: Vec<_> = before.iter().filter(is_gone).cloned().collect();
+        fleet.pools.store(Arc::new(pools));
+        self.listeners.configure(config, fleet, fresh);
+        for pool in &gone {
+            pool.retire();
+        }
+        let leaving = fleet.leaving.load_full();
+        let leaving = leaving.iter().chain(&gone).cloned().collect();
+        fleet.leaving.store(Arc::new(leaving));
+    }
+
+    fn serve_admin(&self, listener: TcpListener, aside: &Aside) {
+        if let Ok(address) = listener.local_addr() {
             tracing::info!(%address, "serving /metrics, /healthz and /readyz");
-            let served = admin::serve(listener, Arc::clone(&admin), aside.stop.clone());
-            aside.tasks.spawn(served);
         }
-        for checks in self.checks.drain(..) {
-            aside.tasks.spawn(checks.run(aside.stop.clone()));
-        }
-        admin
+        let served = admin::serve(listener, self.fleet(), aside.stop.clone());
+        aside.tasks.spawn(served);
     }
 }
 
@@ -212,60 +212,23 @@ async fn drain(
     }
 }
 
-fn build_pool(pool: &config::Pool) -> Pool {
-    let members = pool.backends.iter().map(|backend| Member {
-        address: backend.address,
-        name: backend.name.as_str().into(),
-        weight: backend.weight,
-    });
-    let affinity = pool
-        .affinity
-        .as_ref()
-        .map(|a| AffinityTable::new(a.timeout, a.prefix_v4, a.prefix_v6, a.entries));
-    let settings = Settings {
-        algorithm: pool.algorithm,
-        affinity,
-        thresholds: pool
-            .health
-            .as_ref()
-            .map(|health| health.thresholds)
-            .unwrap_or_default(),
-        ejection: pool.ejection.as_ref().map(|e| EjectionRule {
-            failures: e.failures,
-            time: e.time,
-        }),
-    };
-    Pool::new(pool.name.as_str(), members.collect(), settings)
-}
-
-fn build_checks(
-    config: &Config,
-    pools: &[Arc<Pool>],
-    metrics: &Metrics,
-    now: Instant,
-) -> Vec<Checks> {
-    let mut checks = Vec::new();
-    for (of_pool, pool) in config.pools.iter().zip(pools) {
-        let Some(check) = &of_pool.health else {
-            continue;
-        };
-        for (index, target) in pool.snapshot(now).targets().iter().enumerate() {
-            checks.push(Checks {
-                pool: Arc::clone(pool),
-                index,
-                address: target.address,
-                name: Arc::clone(&target.name),
-                source: of_pool.source,
-                check: check.clone(),
-                metrics: metrics.backend(pool.name(), &target.name),
-            });
-        }
+/// What a pool has to know beside its own configuration.
+fn surrounding(config: &Config, pool: usize) -> Surrounding {
+    let listener = config.listeners.iter().find(|of| of.pool == pool);
+    Surrounding {
+        scripts: config.scripts.clone(),
+        backend_drain: config.timeouts.backend_drain,
+        listener: listener.map(|listener| listener.address),
     }
-    checks
 }
 
-/// Connections that wait to be accepted: a burst of a second's new sessions.
-const BACKLOG: i32 = 1024;
+fn bind_admin(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    socket::control_listener(address, BACKLOG)
+        .with_context(|| format!("cannot listen on {address} for metrics and health"))
+}
+
+/// Connections to the admin address that wait to be accepted.
+const BACKLOG: i32 = 64;
 
 /// For clients to read their 421 and close, after the grace period.
 const LAST_WORDS: Duration = Duration::from_secs(6);

@@ -6,17 +6,19 @@ mod demo;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{App, Stop};
+use crate::app::{App, Load, Stop};
 use crate::config::args::Args;
 use crate::config::check::{self, Checked, Surroundings};
 use crate::config::problem::Problem;
 use crate::config::{Config, show};
 use crate::net::host;
+use crate::ops::fleet::Fleet;
 use crate::telemetry::log::{self, Logging};
 
 /// One FTP address in front of a pool of FTP servers.
@@ -41,7 +43,7 @@ enum Command {
 }
 
 /// Where the configuration comes from: a file, or a few flags or environment variables.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 struct Source {
     /// The configuration file. With it, the other flags and variables are not for use.
     #[arg(short, long, env = "FTPLB_CONFIG", value_name = "FILE")]
@@ -64,6 +66,9 @@ struct Source {
     /// Where /metrics, /healthz and /readyz are served.
     #[arg(long, env = "FTPLB_ADMIN", value_name = "IP:PORT")]
     admin: Option<String>,
+    /// Where orders are taken: the path of a Unix socket, or a loopback IP:PORT.
+    #[arg(long, env = "FTPLB_API", value_name = "PATH")]
+    api: Option<String>,
     /// The form of log lines: text or json.
     #[arg(long, env = "FTPLB_LOG_FORMAT", value_name = "FORM")]
     log_format: Option<String>,
@@ -76,13 +81,14 @@ struct Source {
 }
 
 /// What else than a file may say something.
-const FLAGS: [&str; 9] = [
+const FLAGS: [&str; 10] = [
     "listen",
     "backend",
     "algorithm",
     "passive_ports",
     "advertise",
     "admin",
+    "api",
     "log_format",
     "log_filter",
     "log_file",
@@ -110,7 +116,10 @@ pub fn main() -> ExitCode {
         }
     };
     match cli.command {
-        Command::Run(source) => source.with_config(run),
+        Command::Run(source) => {
+            let again = source.clone();
+            source.with_config(|checked| run(checked, Box::new(move || again.load())))
+        }
         Command::Check(source) => source.with_config(|checked| {
             for variable in unknown_variables() {
                 complain(&format!(
@@ -174,24 +183,38 @@ impl Source {
 
     /// Goes on with the checked configuration, or reports everything that is wrong with it.
     fn with_config(self, go_on: impl FnOnce(Checked) -> ExitCode) -> ExitCode {
+        match self.read() {
+            Ok(checked) => go_on(checked),
+            Err(problems) => {
+                for problem in problems {
+                    complain(&problem);
+                }
+                ExitCode::from(exit::CONFIG)
+            }
+        }
+    }
+
+    /// The configuration as it is now, for a reload.
+    fn load(&self) -> Result<Config, Vec<String>> {
+        let Checked { config, warnings } = self.clone().read()?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(config)
+    }
+
+    fn read(self) -> Result<Checked, Vec<String>> {
         let surroundings = surroundings();
         let checked = match &self.config {
             Some(path) => match std::fs::read_to_string(path) {
                 Ok(text) => check::check(&text, &path.display().to_string(), &surroundings),
                 Err(error) => {
-                    complain(&format!("{}: cannot be read: {error}", path.display()));
-                    return ExitCode::from(exit::CONFIG);
+                    return Err(vec![format!("{}: cannot be read: {error}", path.display())]);
                 }
             },
             None => self.into_args().check(&surroundings),
         };
-        match checked {
-            Ok(checked) => go_on(checked),
-            Err(problems) => {
-                report(&problems);
-                ExitCode::from(exit::CONFIG)
-            }
-        }
+        checked.map_err(|problems| problems.iter().map(ToString::to_string).collect())
     }
 
     fn into_args(self) -> Args {
@@ -202,6 +225,7 @@ impl Source {
             passive_ports: self.passive_ports,
             advertise: self.advertise,
             admin: self.admin,
+            api: self.api,
             log_format: self.log_format,
             log_filter: self.log_filter,
             log_file: self.log_file,
@@ -233,7 +257,7 @@ fn surroundings() -> Surroundings {
     }
 }
 
-fn run(Checked { config, warnings }: Checked) -> ExitCode {
+fn run(Checked { config, warnings }: Checked, load: Load) -> ExitCode {
     match log::start(&config.log) {
         Ok(logging) => {
             for variable in unknown_variables() {
@@ -242,7 +266,7 @@ fn run(Checked { config, warnings }: Checked) -> ExitCode {
             for warning in warnings {
                 tracing::warn!("{warning}");
             }
-            serve(config, &logging, || {})
+            serve(config, load, &logging, || {})
         }
         Err(error) => {
             complain(&format!("{:#}", anyhow::Error::new(error)));
@@ -252,7 +276,7 @@ fn run(Checked { config, warnings }: Checked) -> ExitCode {
 }
 
 /// Builds and runs the balancer until SIGTERM or SIGINT. `ready` is called once clients can connect.
-fn serve(config: Config, logging: &Logging, ready: impl FnOnce()) -> ExitCode {
+fn serve(config: Config, load: Load, logging: &Logging, ready: impl FnOnce()) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -266,9 +290,9 @@ fn serve(config: Config, logging: &Logging, ready: impl FnOnce()) -> ExitCode {
     let result = runtime.block_on(async {
         let app = App::build(config, logging.dropped())?;
         let stop = Stop::default();
-        tokio::spawn(obey_signals(stop.clone())?);
+        tokio::spawn(obey_signals(stop.clone(), app.fleet())?);
         ready();
-        app.run(stop).await
+        app.run(stop, load).await
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -279,14 +303,15 @@ fn serve(config: Config, logging: &Logging, ready: impl FnOnce()) -> ExitCode {
     }
 }
 
-/// SIGTERM and SIGINT drain; a second one ends what is left.
-fn obey_signals(stop: Stop) -> std::io::Result<impl Future<Output = ()>> {
+/// SIGTERM and SIGINT drain; a second one ends what is left. SIGHUP reloads.
+fn obey_signals(stop: Stop, fleet: Arc<Fleet>) -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            tracing::warn!("SIGHUP: there is no reload yet, nothing was changed");
+            // What came of it is logged by whoever does it.
+            let _told = fleet.reload().await;
         }
     });
     Ok(async move {

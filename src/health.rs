@@ -1,18 +1,13 @@
 //! Whether a backend may be given new sessions, from what checks and live sessions say about it.
 //!
-//! Pure: results and `now` go in, decisions come out. Nothing is dialled here and no timer runs (H9: what
+//! Pure: verdicts and `now` go in, decisions come out. Nothing is dialled here and no timer runs (H9: what
 //! a check tries is the prober's business); an ejection ends because `now` is past it, not because someone
 //! is told. Sessions that a backend already has are never touched by its health.
 //!
-//! Checks and live traffic are two machines, and a backend is available when both let it be:
+//! Checks ([`CheckState`], any number of them) and live traffic are machines of their own, and a backend is
+//! available when all let it be:
 //!
 //! ```text
-//! checks               first ok                `fall` failures in a row
-//!          Unknown ────────────────▶ Up ──────────────────────────────▶ Down
-//!             │                      ▲                                   │ ▲
-//!             │                      └──────── `rise` oks in a row ──────┘ │
-//!             └──────────────────────────── first failure ────────────────┘
-//!
 //! live              `failures` in a row
 //!          Taking ───────────────────────▶ Ejected { until }
 //!             ▲                               │
@@ -20,44 +15,35 @@
 //!                   or the checks came to Up
 //! ```
 //!
-//! Invariants: the checks change their mind only after `rise` or `fall` results in a row that contradict
-//! them, the first result excepted. An ejection lasts its time and is not prolonged by failures of
-//! sessions that were under way. `Unknown` is available: a pool without checks stays there.
+//! Invariants: an ejection lasts its time and is not prolonged by failures of sessions that were under
+//! way. A backend whose checks have not all spoken is available, unless it is told to wait for them
+//! (`alpha`, as keepalived calls it); one without checks always is.
 
 use std::time::{Duration, Instant};
 
+mod check;
 #[cfg(test)]
 mod tests;
+
+pub use self::check::{CheckState, Thresholds, Verdict};
+
+/// Names a check: the same check of the same address has the same number, whichever pools use it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct CheckId(pub u64);
 
 /// What is known of one backend.
 #[derive(Clone, Debug)]
 pub struct Health {
-    thresholds: Thresholds,
+    checks: Vec<(CheckId, Verdict)>,
+    /// What all checks together said last; `None` while some have not spoken.
+    said: Option<bool>,
+    alpha: bool,
     rule: Option<EjectionRule>,
-    checked: Checked,
-    /// Check results in a row that contradict `checked`.
-    contradictions: u32,
     /// Failures in a row of live sessions.
     failures: u32,
     /// Ejections in a row: no live session succeeded between them.
     ejections: u32,
     ejected_until: Option<Instant>,
-}
-
-/// How many check results in a row change the state. 0 counts as 1.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Thresholds {
-    /// Successes in a row that bring a backend up.
-    pub rise: u32,
-    /// Failures in a row that take a backend down.
-    pub fall: u32,
-}
-
-impl Default for Thresholds {
-    /// One lost check is noise, and a server that starts may answer once before it is ready for good.
-    fn default() -> Self {
-        Self { rise: 2, fall: 3 }
-    }
 }
 
 /// When live failures eject a backend, and for how long.
@@ -96,56 +82,78 @@ impl Availability {
 }
 
 impl Health {
-    /// A backend of which nothing is known yet. Without a `rule` live failures never eject it.
-    pub const fn new(thresholds: Thresholds, rule: Option<EjectionRule>) -> Self {
+    /// A backend of which nothing is known yet. With `alpha` it is down until every one of its `checks` has
+    /// found it up. Without a `rule` live failures never eject it.
+    pub fn new(checks: &[CheckId], alpha: bool, rule: Option<EjectionRule>) -> Self {
         Self {
-            thresholds,
+            checks: checks.iter().map(|id| (*id, Verdict::Unknown)).collect(),
+            said: None,
+            alpha,
             rule,
-            checked: Checked::Unknown,
-            contradictions: 0,
             failures: 0,
             ejections: 0,
             ejected_until: None,
         }
     }
 
+    /// Goes on with other checks and another rule. What is known stays: a check that was there keeps its
+    /// verdict, and one that is new begins with what all of them said, so that a reload neither brings
+    /// back a dead backend nor takes away one that serves.
+    pub fn reconfigure(&mut self, checks: &[CheckId], alpha: bool, rule: Option<EjectionRule>) {
+        let of_all = match self.overall() {
+            _ if self.checks.is_empty() => Verdict::Unknown,
+            Some(true) => Verdict::Up,
+            Some(false) => Verdict::Down,
+            None => Verdict::Unknown,
+        };
+        let known = |id: &CheckId| self.checks.iter().find(|(known, _)| known == id);
+        let verdict = |id: &CheckId| known(id).map_or(of_all, |(_, verdict)| *verdict);
+        self.checks = checks.iter().map(|id| (*id, verdict(id))).collect();
+        self.alpha = alpha;
+        self.rule = rule;
+        if rule.is_none() {
+            self.ejected_until = None;
+        }
+    }
+
     /// Whether the backend may be given new sessions at `now`.
     pub fn availability(&self, now: Instant) -> Availability {
-        match (self.checked, self.ejected_until) {
-            (Checked::Down, _) => Availability::Down,
+        match (self.overall(), self.ejected_until) {
+            (Some(false), _) => Availability::Down,
+            (None, _) if self.alpha => Availability::Down,
             (_, Some(until)) if now < until => Availability::Ejected { until },
             _ => Availability::Up,
         }
     }
 
-    /// Takes the result of one check. Returns what the checks say from now on if that is news: the first
-    /// result, and every change after it.
+    /// Takes what one check says from now on. Returns what all of them say together if that is news: when
+    /// the last has spoken for the first time, and at every change after it.
     ///
     /// A backend that comes up starts afresh: live failures were about the outage that is over.
-    pub fn on_check(&mut self, ok: bool) -> Option<Availability> {
-        let needed = match (self.checked, ok) {
-            (Checked::Unknown, _) => 1,
-            (Checked::Down, true) => self.thresholds.rise,
-            (Checked::Up, false) => self.thresholds.fall,
-            (Checked::Down, false) | (Checked::Up, true) => {
-                self.contradictions = 0;
-                return None;
-            }
-        };
-        self.contradictions = self.contradictions.saturating_add(1);
-        if self.contradictions < needed {
+    pub fn on_verdict(&mut self, check: CheckId, verdict: Verdict) -> Option<Availability> {
+        let (_, known) = self.checks.iter_mut().find(|(id, _)| *id == check)?;
+        *known = verdict;
+        let overall = self.overall();
+        if overall.is_none() || overall == self.said {
             return None;
         }
-        self.contradictions = 0;
-        if !ok {
-            self.checked = Checked::Down;
+        self.said = overall;
+        if overall == Some(false) {
             return Some(Availability::Down);
         }
-        self.checked = Checked::Up;
         self.failures = 0;
         self.ejections = 0;
         self.ejected_until = None;
         Some(Availability::Up)
+    }
+
+    /// What the checks say together: all must be up. `None` while that is open.
+    fn overall(&self) -> Option<bool> {
+        let is = |wanted: Verdict| move |(_, verdict): &(CheckId, Verdict)| *verdict == wanted;
+        if self.checks.iter().any(is(Verdict::Down)) {
+            return Some(false);
+        }
+        self.checks.iter().all(is(Verdict::Up)).then_some(true)
     }
 
     /// Takes the failure of a session to get a greeting from this backend. Returns the ejection, if this
@@ -183,14 +191,6 @@ impl Health {
             self.ejections = 0;
         }
     }
-}
-
-/// What the checks say.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Checked {
-    Down,
-    Unknown,
-    Up,
 }
 
 /// Eightfold: with the usual 30 s a sick backend is tried again every four minutes at the latest.

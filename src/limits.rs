@@ -87,6 +87,11 @@ pub struct Timeouts {
     pub settle: Duration,
     /// From the order to stop to the end of the last transfer (O8).
     pub drain: Duration,
+    /// From the order to drain a backend, or its removal, to the end of its last session.
+    pub backend_drain: Duration,
+    /// How long a session of a draining backend must be idle to be ended. Longer than clients take from one
+    /// command to the next, and shorter than people do.
+    pub drain_idle: Duration,
     /// TCP keepalive: idle time before the first probe on either control connection (K5).
     pub keepalive: Duration,
 }
@@ -107,6 +112,8 @@ impl Default for Timeouts {
             upload_end: Duration::from_millis(2),
             settle: Duration::from_secs(10),
             drain: Duration::from_secs(30),
+            backend_drain: Duration::from_secs(300),
+            drain_idle: Duration::from_secs(1),
             keepalive: Duration::from_secs(60),
         }
     }

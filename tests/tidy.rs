@@ -368,13 +368,17 @@ fn files(folder: &str) -> Vec<String> {
             let name = entry.file_name();
             let path = folder.join(&name);
             let path = path.strip_prefix(".").unwrap_or(&path).to_owned();
-            if !entry.path().is_dir() {
-                found.push(path.display().to_string());
-            } else if !["target", ".git", "corpus", "artifacts"]
+            // In a second work tree `.git` is a file.
+            let is_skipped = ["target", ".git", "corpus", "artifacts"]
                 .iter()
-                .any(|skip| name == *skip)
-            {
+                .any(|skip| name == *skip);
+            if is_skipped {
+                continue;
+            }
+            if entry.path().is_dir() {
                 folders.push(path);
+            } else {
+                found.push(path.display().to_string());
             }
         }
     }

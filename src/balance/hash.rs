@@ -14,6 +14,11 @@ pub(super) fn hash(seed: u64, bytes: &[u8]) -> u64 {
         .iter()
         .chain(bytes)
         .fold(FNV_OFFSET, absorb);
+    mix(state)
+}
+
+/// Lets every bit count for every bit: the finalizer of splitmix64.
+pub(super) fn mix(state: u64) -> u64 {
     let state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     state ^ (state >> 31)

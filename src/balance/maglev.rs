@@ -1,52 +1,68 @@
-//! The algorithm by which a client's address decides: ipvs `mh`, Maglev hashing with weights (Eisenbud et
-//! al., "Maglev: A Fast and Reliable Software Network Load Balancer", NSDI 2016, section 3.4).
+//! The algorithms by which a client's address or a user's name decides: ipvs `mh` and `user_hash`. Maglev
+//! hashing with weights (Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Balancer", NSDI
+//! 2016, section 3.4).
 //!
 //! Every available backend has an order of preference over the slots of a table, and they take turns to
-//! claim the best slot left. A client's address is a slot. When a backend goes, its slots are shared out
+//! claim the best slot left. What decides is hashed to a slot. When a backend goes, its slots are shared out
 //! among the others, and few of their own change hands.
 //!
 //! Everything depends on addresses only, not on places in the list or on a process: replicas agree
 //! (design decision 16). ipvs hashes with another function, so clients meet other backends than there.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::hash::hash;
+use super::slots::Slots;
 use super::snapshot::{Candidates, Target};
 
 #[cfg(test)]
 mod tests;
 
-/// A table of slots, each with the index of a backend.
-#[derive(Debug)]
-pub(super) struct Maglev {
-    slots: Box<[u16]>,
+/// The table of the backends that are available; `None` if there are none. Of more than 65,536 backends,
+/// the later ones get no clients.
+pub(super) fn table<'a>(available: impl Iterator<Item = (usize, &'a Target)>) -> Option<Slots> {
+    let claim =
+        |(index, target): (usize, &Target)| Some(Claim::new(u16::try_from(index).ok()?, target));
+    let mut claims: Vec<Claim> = available.filter_map(claim).collect();
+    claims.sort_by(|a, b| a.key.cmp(&b.key));
+    let greatest = claims.iter().map(|claim| claim.weight).max()?;
+    Slots::new(fill(&mut claims, greatest).into_iter().flatten())
 }
 
-impl Maglev {
-    /// The table of the backends that are available; `None` if there are none. Of more than 65,536
-    /// backends, the later ones get no clients.
-    pub(super) fn new<'a>(available: impl Iterator<Item = (usize, &'a Target)>) -> Option<Self> {
-        let claim = |(index, target): (usize, &Target)| {
-            Some(Claim::new(u16::try_from(index).ok()?, target))
-        };
-        let mut claims: Vec<Claim> = available.filter_map(claim).collect();
-        claims.sort_by(|a, b| a.key.cmp(&b.key));
-        let greatest = claims.iter().map(|claim| claim.weight).max()?;
-        Some(Self {
-            slots: fill(&mut claims, greatest),
-        })
+/// The candidate for a client's address, and its port if that is to count.
+pub(super) fn pick_by_client(
+    slots: &Slots,
+    client: IpAddr,
+    port: Option<u16>,
+    candidates: Candidates<'_>,
+) -> Option<usize> {
+    // IPv4 is the same whether or not it is mapped into IPv6 (V2).
+    match client.to_canonical() {
+        IpAddr::V4(address) => pick(slots, &with_port(&address.octets(), port), candidates),
+        IpAddr::V6(address) => pick(slots, &with_port(&address.octets(), port), candidates),
     }
+}
 
-    /// The candidate for `client`: the owner of its slot, or of the next slot that has a candidate.
-    pub(super) fn pick(&self, client: IpAddr, candidates: Candidates<'_>) -> Option<usize> {
-        candidates.iter().next()?;
-        let is_candidate =
-            |index: &usize| candidates.iter().any(|(candidate, _)| candidate == *index);
-        let (before, from) = self.slots.split_at(slot_of(client));
-        from.iter()
-            .chain(before)
-            .map(|index| usize::from(*index))
-            .find(is_candidate)
+/// The candidate for a user's name: every byte counts, and so does case.
+pub(super) fn pick_by_user(
+    slots: &Slots,
+    user: &[u8],
+    candidates: Candidates<'_>,
+) -> Option<usize> {
+    pick(slots, user, candidates)
+}
+
+/// The owner of the slot of `key`, or of the next slot that has a candidate.
+fn pick(slots: &Slots, key: &[u8], candidates: Candidates<'_>) -> Option<usize> {
+    let slot = below(SLOTS, hash(KEY_SEED, key));
+    slots.pick(slot, slot, candidates)
+}
+
+fn with_port(octets: &[u8], port: Option<u16>) -> Cow<'_, [u8]> {
+    match port {
+        Some(port) => [octets, &port.to_be_bytes()].concat().into(),
+        None => octets.into(),
     }
 }
 
@@ -95,7 +111,7 @@ impl Claim {
 /// Lets `claims` take turns until every slot is taken. `greatest` is their greatest weight: that backend
 /// takes a slot in each round, the others in the share of rounds that their weight is of it, and each at
 /// least one.
-fn fill(claims: &mut [Claim], greatest: u64) -> Box<[u16]> {
+fn fill(claims: &mut [Claim], greatest: u64) -> Vec<Option<u16>> {
     let mut slots = vec![None; SLOTS];
     let mut free = SLOTS;
     for claim in &mut *claims {
@@ -111,16 +127,7 @@ fn fill(claims: &mut [Claim], greatest: u64) -> Box<[u16]> {
             }
         }
     }
-    slots.into_iter().flatten().collect()
-}
-
-/// The slot of a client. IPv4 is the same whether or not it is mapped into IPv6 (V2).
-fn slot_of(client: IpAddr) -> usize {
-    let hash = match client.to_canonical() {
-        IpAddr::V4(address) => hash(CLIENT_SEED, &address.octets()),
-        IpAddr::V6(address) => hash(CLIENT_SEED, &address.octets()),
-    };
-    below(SLOTS, hash)
+    slots
 }
 
 /// A number below `end` made of `hash`.
@@ -137,6 +144,6 @@ fn below(end: usize, hash: u64) -> usize {
 const SLOTS: usize = 65_537;
 
 // Three hashes that have nothing to do with each other. The values are the promise, not their meaning.
-const CLIENT_SEED: u64 = 1;
+const KEY_SEED: u64 = 1;
 const OFFSET_SEED: u64 = 2;
 const SKIP_SEED: u64 = 3;

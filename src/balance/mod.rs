@@ -1,116 +1,95 @@
 //! Which backend a new session gets.
 //!
 //! A [`Pool`] joins what decides: the [`Snapshot`] of its backends with the chosen [`Algorithm`], the
-//! [`AffinityTable`] and the [`Health`] of each. It decides once per session (H9); nothing here knows of
-//! connections, commands or data, and sessions that are there are never touched. Pure but for counters:
-//! `now` is an argument, nothing is dialled, nobody is told.
+//! [`AffinityTable`], the health, standing and load of each, and the quorum. It decides once per session
+//! (H9); nothing here knows of connections, commands or data, and sessions that are there are never
+//! touched. Pure but for counters: `now` is an argument, nothing is dialled, nobody is told; what there is
+//! to tell is returned as [`News`].
 //!
-//! Invariants: weights live in the snapshot and health in `healths`; both change only under the lock of
-//! `healths`, and each change swaps in one new snapshot. The index of a backend is the same for the life
-//! of its pool.
+//! Invariants: what is known of the backends changes only under the lock of `roster`, and each change
+//! swaps in one new snapshot. A backend is the same [`BackendId`] for as long as it is in the pool.
 
+mod address_hash;
 mod affinity;
 mod algorithm;
+mod chance;
 mod hash;
+mod heaviest;
 mod least;
 mod load;
+mod locality;
 mod maglev;
+mod member;
+mod memory;
+mod quorum;
+mod request;
+mod roster;
 mod rotation;
+mod slots;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod two_choices;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 pub use self::affinity::AffinityTable;
 pub use self::algorithm::Algorithm;
 pub use self::load::{Entered, Load};
-pub use self::rotation::Rotation;
+pub use self::member::{BackendId, Member, Standing};
+pub use self::memory::Memory;
+pub use self::quorum::QuorumRule;
+pub use self::request::Request;
+use self::roster::Roster;
+pub use self::roster::{AffinityRule, News, Settings};
 pub use self::snapshot::{Snapshot, Target};
-use crate::health::{Availability, EjectionRule, Health, Thresholds};
+use crate::health::{Availability, CheckId, Verdict};
 
 /// The backends behind a listener, and the choice among them.
 #[derive(Debug)]
 pub struct Pool {
     name: Arc<str>,
     snapshot: ArcSwap<Snapshot>,
-    rotation: Rotation,
-    affinity: Option<AffinityTable>,
-    healths: Mutex<Vec<Health>>,
+    memory: Memory,
+    affinity: ArcSwapOption<AffinityTable>,
+    roster: Mutex<Roster>,
     /// What was last told of whether any backend is available.
     told_available: AtomicBool,
-}
-
-/// A backend as the configuration has it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Member {
-    /// Where its control port is.
-    pub address: SocketAddr,
-    /// Its name in metrics and logs.
-    pub name: Arc<str>,
-    /// Its share. 0: no new sessions.
-    pub weight: u32,
-}
-
-/// How a pool decides.
-#[derive(Debug, Default)]
-pub struct Settings {
-    /// How a backend is picked.
-    pub algorithm: Algorithm,
-    /// Whether and how clients come back to their backend.
-    pub affinity: Option<AffinityTable>,
-    /// What check results mean, if there are checks.
-    pub thresholds: Thresholds,
-    /// When live failures eject a backend, if they do.
-    pub ejection: Option<EjectionRule>,
 }
 
 /// The backend of one session, which counts as its load until this is dropped.
 #[derive(Debug)]
 pub struct Pick {
-    /// The index in the pool.
-    pub index: usize,
     /// The backend as it was when it was picked.
     pub target: Target,
     _entered: Entered,
 }
 
+/// Why no backend was picked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NoPick {
+    /// Those that are up have as many sessions as they may.
+    Full,
+    /// None that was not tried is up.
+    NoneUp,
+}
+
 impl Pool {
-    /// A pool called `name` whose backends are all available until something is known of them.
-    pub fn new(name: impl Into<Arc<str>>, members: Vec<Member>, settings: Settings) -> Self {
-        let Settings {
-            algorithm,
-            affinity,
-            thresholds,
-            ejection,
-        } = settings;
-        let healths = vec![Health::new(thresholds, ejection); members.len()];
-        let target = |Member {
-                          address,
-                          name,
-                          weight,
-                      }| {
-            let (state, load) = (Availability::Up, Arc::default());
-            Target {
-                address,
-                name,
-                weight,
-                state,
-                load,
-            }
-        };
-        let snapshot = Snapshot::new(algorithm, members.into_iter().map(target).collect());
+    /// A pool called `name` without backends, whose algorithms draw the lots of `seed`.
+    pub fn new(name: impl Into<Arc<str>>, seed: u64, now: Instant) -> Self {
+        let roster = Roster::default();
+        let snapshot = ArcSwap::from_pointee(roster.snapshot(now));
         Self {
             name: name.into(),
-            snapshot: ArcSwap::from_pointee(snapshot),
-            rotation: Rotation::default(),
-            affinity,
-            healths: Mutex::new(healths),
+            snapshot,
+            memory: Memory::new(seed),
+            affinity: ArcSwapOption::empty(),
+            roster: Mutex::new(roster),
             told_available: AtomicBool::new(true),
         }
     }
@@ -120,6 +99,31 @@ impl Pool {
         &self.name
     }
 
+    /// Goes on with these members and settings, in this order; backends are told apart by address. Those
+    /// that stay keep their sessions, health, and what the operator ordered; those that are gone take no
+    /// new sessions and are forgotten by [`Pool::reap`]. Affinity is forgotten if its rule changed.
+    pub fn configure(&self, members: Vec<Member>, settings: Settings, now: Instant) -> Vec<News> {
+        let mut roster = self.roster();
+        if roster.affinity_rule() != settings.affinity {
+            let table = settings.affinity.map(AffinityRule::table);
+            self.affinity.store(table.map(Arc::new));
+        }
+        let mut news = roster.configure(members, settings, now);
+        news.extend(self.swap(&mut roster, now));
+        news
+    }
+
+    /// Forgets the backends that were removed and whose last session has ended, and returns them.
+    pub fn reap(&self, now: Instant) -> Vec<Target> {
+        let mut roster = self.roster();
+        let gone = roster.reap(now);
+        if !gone.is_empty() {
+            // Nothing is told of a backend that nobody could be given any more.
+            let _no_news = self.swap(&mut roster, now);
+        }
+        gone
+    }
+
     /// The backends at `now`. An ejection whose time is over ends here: it was announced with its end, so
     /// nobody is told again.
     pub fn snapshot(&self, now: Instant) -> Arc<Snapshot> {
@@ -127,60 +131,94 @@ impl Pool {
         if snapshot.next_change().is_none_or(|at| now < at) {
             return snapshot;
         }
-        let healths = self.healths();
-        self.swap(&healths, now)
+        // Time alone changes neither a check's verdict nor the quorum: there is no news.
+        let _no_news = self.swap(&mut self.roster(), now);
+        self.snapshot.load_full()
     }
 
-    /// Chooses the backend for a new session of `client`: the one it had before, or else by the algorithm,
-    /// and never one whose index is in `tried`. `None` when no other is available.
+    /// Chooses the backend for a new session: the one that its client had before, or else by the algorithm,
+    /// and never one of `tried`.
     ///
     /// The client comes back to the backend that was picked last, so that the sessions that it opens
     /// while this one connects meet there.
-    pub fn pick(&self, client: IpAddr, tried: &[usize], now: Instant) -> Option<Pick> {
+    pub fn pick(
+        &self,
+        request: &Request<'_>,
+        tried: &[BackendId],
+        now: Instant,
+    ) -> Result<Pick, NoPick> {
         let snapshot = self.snapshot(now);
-        let before = self
-            .affinity
-            .as_ref()
-            .and_then(|affinity| affinity.lookup(client, now));
-        let index = before
-            .and_then(|address| snapshot.find(address, tried))
-            .or_else(|| snapshot.pick(client, tried, &self.rotation))?;
-        let target = snapshot.targets().get(index)?.clone();
-        if let Some(affinity) = &self.affinity {
-            affinity.remember(client, target.address, now);
+        let affinity = self.affinity.load();
+        let client = request.client.ip();
+        let before = { affinity.as_ref() }.and_then(|affinity| affinity.lookup(client, now));
+        let mut tried = std::borrow::Cow::Borrowed(tried);
+        loop {
+            let index = before
+                .and_then(|address| snapshot.find(address, &tried))
+                .or_else(|| snapshot.pick(request, &tried, &self.memory, now));
+            let Some(target) = index.and_then(|index| snapshot.targets().get(index)) else {
+                return Err(if snapshot.is_full(&tried) {
+                    NoPick::Full
+                } else {
+                    NoPick::NoneUp
+                });
+            };
+            // Another session may have taken the last place since; then this backend is full like others.
+            let Some(entered) = target.load.enter() else {
+                tried.to_mut().push(target.id);
+                continue;
+            };
+            if let Some(affinity) = affinity.as_ref()
+                && !target.is_sorry
+            {
+                affinity.remember(client, target.address, now);
+            }
+            return Ok(Pick {
+                target: target.clone(),
+                _entered: entered,
+            });
         }
-        Some(Pick {
-            index,
-            _entered: target.load.enter(),
-            target,
+    }
+
+    /// The backend at `address`, whatever is known of it: for a check of the way to this very one.
+    pub fn pick_exactly(&self, address: SocketAddr, now: Instant) -> Result<Pick, NoPick> {
+        let snapshot = self.snapshot(now);
+        let mut targets = snapshot.targets().iter();
+        let target = targets
+            .find(|target| target.address == address)
+            .ok_or(NoPick::NoneUp)?;
+        Ok(Pick {
+            _entered: target.load.enter_anyway(),
+            target: target.clone(),
         })
     }
 
-    /// Takes the result of a check of the backend at `index`. Returns what the checks say from now on if
-    /// that is news, for the log.
-    pub fn report_check(&self, index: usize, ok: bool, now: Instant) -> Option<Availability> {
-        let mut healths = self.healths();
-        let news = healths.get_mut(index)?.on_check(ok)?;
-        self.swap(&healths, now);
-        Some(news)
+    /// Takes what a check of the backend called `id` says from now on, and the weight that it reported;
+    /// `None` means as before.
+    pub fn report_check(
+        &self,
+        id: BackendId,
+        check: CheckId,
+        verdict: Option<Verdict>,
+        weight: Option<u32>,
+        now: Instant,
+    ) -> Vec<News> {
+        let mut roster = self.roster();
+        let Some(mut news) = roster.on_check(id, check, verdict, weight, now) else {
+            return Vec::new();
+        };
+        news.extend(self.swap(&mut roster, now));
+        news
     }
 
-    /// Takes whether the backend at `index` greeted a session. Returns its ejection, if it is ejected for
+    /// Takes whether the backend called `id` greeted a session. Returns its ejection, if it is ejected for
     /// that, for the log.
-    pub fn report_live(&self, index: usize, ok: bool, now: Instant) -> Option<Availability> {
-        let mut healths = self.healths();
-        if ok {
-            healths.get_mut(index)?.on_live_success(now);
-            return None;
-        }
-        let snapshot = self.snapshot.load();
-        let mut others = healths.iter().zip(snapshot.targets()).enumerate();
-        let may_eject = others.any(|(other, (health, target))| {
-            other != index && target.weight > 0 && health.availability(now) == Availability::Up
-        });
-        let news = healths.get_mut(index)?.on_live_failure(now, may_eject)?;
-        self.swap(&healths, now);
-        Some(news)
+    pub fn report_live(&self, id: BackendId, ok: bool, now: Instant) -> Option<Availability> {
+        let mut roster = self.roster();
+        let ejected = roster.on_live(id, ok, now)?;
+        // An ejection takes nothing from the quorum.
+        let _no_news = self.swap(&mut roster, now);
+        Some(ejected)
     }
 
     /// Whether any backend is available now, if that is news since the last call. For the log.
@@ -190,40 +228,49 @@ impl Pool {
         (was_available != is_available).then_some(is_available)
     }
 
-    /// Gives the backend at `index` another weight; 0 drains it: its sessions live on, it gets no new ones,
-    /// and its clients go elsewhere. Returns the weight it had, or `None` if there is no such backend.
-    pub fn set_weight(&self, index: usize, weight: u32, now: Instant) -> Option<u32> {
-        let healths = self.healths();
-        let snapshot = self.snapshot.load();
-        let mut targets = snapshot.targets().to_vec();
-        let before = std::mem::replace(&mut targets.get_mut(index)?.weight, weight);
-        self.swap_targets(&healths, targets, now);
-        Some(before)
-    }
-
-    fn healths(&self) -> MutexGuard<'_, Vec<Health>> {
-        self.healths.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Swaps in a snapshot with the same backends and the `healths` at `now`.
-    fn swap(&self, healths: &MutexGuard<'_, Vec<Health>>, now: Instant) -> Arc<Snapshot> {
-        self.swap_targets(healths, self.snapshot.load().targets().to_vec(), now)
-    }
-
-    /// Swaps in a snapshot of `targets` with the `healths` at `now`. The guard shows that no other change
-    /// is lost.
-    fn swap_targets(
+    /// Gives the backend called `id` another weight, or with `None` the configured one again. 0 quiesces it:
+    /// its sessions live on, it gets no new ones, and its clients go elsewhere. `None` without such a backend.
+    pub fn set_weight(
         &self,
-        healths: &MutexGuard<'_, Vec<Health>>,
-        mut targets: Vec<Target>,
+        id: BackendId,
+        weight: Option<u32>,
         now: Instant,
-    ) -> Arc<Snapshot> {
-        for (target, health) in targets.iter_mut().zip(healths.iter()) {
-            target.state = health.availability(now);
+    ) -> Option<Vec<News>> {
+        let mut roster = self.roster();
+        roster.find(id)?.ordered_weight = weight;
+        Some(self.swap(&mut roster, now))
+    }
+
+    /// Gives the backend called `id` another standing, which the sessions that it has are not told of here.
+    /// `None` without such a backend, and for one that was removed.
+    pub fn set_standing(
+        &self,
+        id: BackendId,
+        standing: Standing,
+        now: Instant,
+    ) -> Option<Vec<News>> {
+        let mut roster = self.roster();
+        let backend = roster.find(id)?;
+        if backend.standing == Standing::Removed {
+            return None;
         }
-        let algorithm = self.snapshot.load().algorithm();
-        let snapshot = Arc::new(Snapshot::new(algorithm, targets));
-        self.snapshot.store(Arc::clone(&snapshot));
-        snapshot
+        backend.standing = standing;
+        Some(self.swap(&mut roster, now))
+    }
+
+    /// The clients that are remembered, if any are.
+    pub fn affinity(&self) -> Option<Arc<AffinityTable>> {
+        self.affinity.load_full()
+    }
+
+    fn roster(&self) -> MutexGuard<'_, Roster> {
+        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Swaps in a snapshot of what is known at `now`. The guard shows that no other change is lost.
+    fn swap(&self, roster: &mut MutexGuard<'_, Roster>, now: Instant) -> Vec<News> {
+        let news = roster.settle(now);
+        self.snapshot.store(Arc::new(roster.snapshot(now)));
+        news
     }
 }

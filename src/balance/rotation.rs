@@ -6,7 +6,8 @@
 //!
 //! The cursor outlives snapshots. One difference to ipvs: there every change of a backend sends `wrr` back
 //! to the first entry, which favours the first ones in a pool that changes often. Here it goes on from
-//! where it was, with the threshold set as ipvs sets it when the weights' maximum or divisor change.
+//! where it was, with the threshold set as ipvs sets it when the weights' maximum or divisor change. What
+//! counts is the share, which is the weight but in a slow start.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -15,9 +16,9 @@ use super::snapshot::Candidates;
 #[cfg(test)]
 mod tests;
 
-/// Where the round is. Belongs to a pool, beside its snapshots.
+/// Where the round is.
 #[derive(Debug, Default)]
-pub struct Rotation {
+pub(super) struct Rotation {
     cursor: Mutex<Cursor>,
 }
 
@@ -25,7 +26,7 @@ pub struct Rotation {
 struct Cursor {
     /// The index of the last pick; `None` before the first.
     last: Option<usize>,
-    /// The weight that the current pass of `wrr` asks for.
+    /// The share that the current pass of `wrr` asks for.
     threshold: u32,
     /// What `threshold` was made for.
     stride: Stride,
@@ -36,7 +37,7 @@ struct Cursor {
 struct Stride {
     /// The threshold of the first pass.
     start: u32,
-    /// From one pass to the next: the greatest common divisor of the weights.
+    /// From one pass to the next: the greatest common divisor of the shares.
     step: u32,
 }
 
@@ -54,19 +55,18 @@ impl Rotation {
         cursor.last
     }
 
-    /// The next candidate after the last pick whose weight reaches the threshold of the pass.
+    /// The next candidate after the last pick whose share reaches the threshold of the pass.
     pub(super) fn next_weighted(&self, candidates: Candidates<'_>) -> Option<usize> {
         let mut cursor = self.cursor.lock().unwrap_or_else(PoisonError::into_inner);
-        let stride = Stride::of(candidates.available().map(|(_, target)| target.weight))?;
+        let stride = Stride::of(candidates.available().map(|(_, target)| target.share))?;
         cursor.adopt(stride);
-        let weights = candidates
+        let shares = candidates
             .iter()
-            .map(|(index, target)| (index, target.weight));
-        let greatest = weights.clone().map(|(_, weight)| weight).max()?;
-        let rest = |(index, weight): &(usize, u32)| {
-            cursor.is_before(*index) && *weight >= cursor.threshold
-        };
-        if let Some((index, _)) = weights.clone().find(rest) {
+            .map(|(index, target)| (index, target.share));
+        let greatest = shares.clone().map(|(_, share)| share).max()?;
+        let rest =
+            |(index, share): &(usize, u32)| cursor.is_before(*index) && *share >= cursor.threshold;
+        if let Some((index, _)) = shares.clone().find(rest) {
             cursor.last = Some(index);
             return cursor.last;
         }
@@ -76,7 +76,7 @@ impl Rotation {
         };
         // Passes that no candidate reaches are skipped: those that would were tried already.
         cursor.threshold = cursor.threshold.min(stride.start_for(greatest));
-        let (index, _) = { weights }.find(|(_, weight)| *weight >= cursor.threshold)?;
+        let (index, _) = { shares }.find(|(_, share)| *share >= cursor.threshold)?;
         cursor.last = Some(index);
         cursor.last
     }
@@ -103,20 +103,20 @@ impl Cursor {
 }
 
 impl Stride {
-    /// The stride of weights that are not 0; `None` if there are none.
-    fn of(weights: impl Iterator<Item = u32> + Clone) -> Option<Self> {
-        let step = weights.clone().reduce(greatest_common_divisor)?;
+    /// The stride of shares that are not 0; `None` if there are none.
+    fn of(shares: impl Iterator<Item = u32> + Clone) -> Option<Self> {
+        let step = shares.clone().reduce(greatest_common_divisor)?;
         let stride = Self { start: 0, step };
         Some(Self {
-            start: stride.start_for(weights.max()?),
+            start: stride.start_for(shares.max()?),
             step,
         })
     }
 
-    /// The threshold of the first pass that a backend of `weight`, a multiple of the step, takes part in.
+    /// The threshold of the first pass that a backend of `share`, a multiple of the step, takes part in.
     /// It is as low as it can be, so that the last pass of a round has threshold 1.
-    fn start_for(self, weight: u32) -> u32 {
-        weight - (self.step - 1)
+    fn start_for(self, share: u32) -> u32 {
+        share - (self.step - 1)
     }
 }
 

@@ -10,6 +10,7 @@ use libunftp::options::ActivePassiveMode;
 use tempfile::TempDir;
 use unftp_sbe_fs::Filesystem;
 
+use crate::app::Load;
 use crate::cli::{complain, exit, print, serve, surroundings};
 use crate::config::args::Args;
 use crate::telemetry::log;
@@ -51,17 +52,16 @@ fn start(options: &Options) -> anyhow::Result<ExitCode> {
         log_filter: Some("info,ftplb::proxy::record=debug,libunftp=off".to_owned()),
         ..Args::default()
     };
-    let checked = args.check(&surroundings()).map_err(|problems| {
-        anyhow::anyhow!(
-            problems
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("\n")
-        )
-    })?;
-    let logging = log::start(&checked.config.log).context("cannot write a log")?;
-    Ok(serve(checked.config, &logging, || {
+    let load = move || {
+        let checked = args.check(&surroundings());
+        checked.map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let config = load()
+        .map_err(|problems| anyhow::anyhow!(problems.join("\n")))?
+        .config;
+    let logging = log::start(&config.log).context("cannot write a log")?;
+    let again: Load = Box::new(move || load().map(|checked| checked.config));
+    Ok(serve(config, again, &logging, || {
         print(&invitation(options, &servers));
     }))
 }

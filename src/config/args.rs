@@ -24,6 +24,8 @@ pub struct Args {
     pub advertise: Option<String>,
     /// `--admin`: where metrics and health are served; nowhere unless set.
     pub admin: Option<String>,
+    /// `--api`: where orders are taken; nowhere unless set.
+    pub api: Option<String>,
     /// `--log-format`
     pub log_format: Option<String>,
     /// `--log-filter`
@@ -42,32 +44,32 @@ impl Args {
     }
 
     fn document(&self) -> Document {
-        let text = |name, flag, text: &Option<String>| {
-            text.as_deref()
-                .map(|text| Entry::new(name, Node::text(Spot::Flag(flag), text)))
-        };
         let listeners = list(&self.listen).into_iter().map(|address| {
             let entries = [
                 Some(Entry::new(
                     "address",
                     Node::text(Spot::Flag(LISTEN), address),
                 )),
-                text("passive_ports", "--passive-ports", &self.passive_ports),
-                text("advertise", "--advertise", &self.advertise),
+                text(
+                    "passive_ports",
+                    "--passive-ports",
+                    self.passive_ports.as_deref(),
+                ),
+                text("advertise", "--advertise", self.advertise.as_deref()),
             ];
             table(Spot::Flag(LISTEN), entries)
         });
         let pool = [
-            text("algorithm", "--algorithm", &self.algorithm),
+            text("algorithm", "--algorithm", self.algorithm.as_deref()),
             Some(Entry::new(
                 "backend",
                 nodes(BACKEND, backends(&self.backend)),
             )),
         ];
         let log = [
-            text("format", "--log-format", &self.log_format),
-            text("filter", "--log-filter", &self.log_filter),
-            text("file", "--log-file", &self.log_file),
+            text("format", "--log-format", self.log_format.as_deref()),
+            text("filter", "--log-filter", self.log_filter.as_deref()),
+            text("file", "--log-file", self.log_file.as_deref()),
         ];
         let mut entries = vec![
             Entry::new("listener", nodes(LISTEN, listeners.collect())),
@@ -77,11 +79,28 @@ impl Args {
             ),
             Entry::new("log", table(Spot::Nowhere, log)),
         ];
-        if let Some(address) = text("address", "--admin", &self.admin) {
-            entries.push(Entry::new("admin", table(address.spot, [Some(address)])));
-        }
+        entries.extend(self.admin());
         Document::from_flags(entries)
     }
+
+    /// The table `admin`, if any flag is about it. An API by itself does not bring the metrics with it.
+    fn admin(&self) -> Option<Entry> {
+        let api = text("api", "--api", self.api.as_deref());
+        let address = text("address", "--admin", self.admin.as_deref()).or_else(|| {
+            let spot = api.as_ref()?.spot;
+            let value = Value::Boolean(false);
+            Some(Entry::new("address", Node { spot, value }))
+        })?;
+        Some(Entry::new(
+            "admin",
+            table(address.spot, [Some(address), api]),
+        ))
+    }
+}
+
+/// The key that a flag stands for, if the flag is given.
+fn text(name: &str, flag: &'static str, text: Option<&str>) -> Option<Entry> {
+    Some(Entry::new(name, Node::text(Spot::Flag(flag), text?)))
 }
 
 /// The tables of the backends. An option such as `weight=2` belongs to the address before it.
@@ -182,6 +201,7 @@ mod tests {
             name = "b"
             [admin]
             address = "127.0.0.1:9000"
+            api = "/run/api.sock"
             [log]
             format = "json"
             filter = "debug"
@@ -207,6 +227,7 @@ mod tests {
                 advertise: Some("203.0.113.10".to_owned()),
                 algorithm: Some("lc".to_owned()),
                 admin: Some("127.0.0.1:9000".to_owned()),
+                api: Some("/run/api.sock".to_owned()),
                 log_format: Some("json".to_owned()),
                 log_filter: Some("debug".to_owned()),
                 log_file: Some("/var/log/ftplb.log".to_owned()),
@@ -218,6 +239,30 @@ mod tests {
                 "{listen:?}"
             );
         }
+    }
+
+    #[test]
+    fn an_api_does_not_bring_the_metrics_with_it() {
+        let flags = |admin: Option<&str>, api: Option<&str>| Args {
+            admin: admin.map(str::to_owned),
+            api: api.map(str::to_owned),
+            ..args(&["0.0.0.0"], &["10.0.0.1"])
+        };
+        let of = |args: &Args| {
+            let checked = args.check(&Surroundings::default()).unwrap();
+            let admin = checked.config.admin;
+            (admin.address.is_some(), admin.api.is_some())
+        };
+        assert_eq!(of(&flags(None, None)), (false, false));
+        assert_eq!(of(&flags(None, Some("/run/api.sock"))), (false, true));
+        assert_eq!(of(&flags(Some("127.0.0.1"), None)), (true, false));
+        let wrong = flags(Some("127.0.0.1"), Some("api.sock"));
+        let found = problems(&wrong);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with("--api: \"api.sock\" is no address"),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -46,10 +46,10 @@ pub(super) fn check_document(
     surroundings: &Surroundings,
 ) -> Result<Checked, Vec<Problem>> {
     let problems = Problems::of(document);
-    let config = Section::read_root(&problems, sections::config);
+    let mut config = Section::read_root(&problems, sections::config);
     // What a syntax error hides would be reported as absent.
     if document.is_whole() {
-        together::judge(&config, surroundings, &problems);
+        together::judge(&mut config, surroundings, &problems);
     }
     let found = problems.finish();
     if found

@@ -115,6 +115,15 @@ impl Document {
 
     /// Where the value of `key` stands; if it stands nowhere, then the innermost value around it.
     pub(super) fn spot(&self, key: &Key) -> Spot {
+        self.innermost(key).spot
+    }
+
+    /// Whether the innermost value that is written on the way to `key` is a list.
+    pub(super) fn is_list(&self, key: &Key) -> bool {
+        matches!(self.innermost(key).value, Value::List(_))
+    }
+
+    fn innermost(&self, key: &Key) -> &Node {
         let mut node = &self.root;
         for step in key.steps() {
             let inner = match (step, &node.value) {
@@ -125,7 +134,7 @@ impl Document {
             let Some(inner) = inner else { break };
             node = inner;
         }
-        node.spot
+        node
     }
 
     /// What to tell people of `spot`.

@@ -7,9 +7,12 @@
 pub mod args;
 pub mod check;
 mod file;
+mod health;
 pub mod key;
+mod pool;
 pub mod problem;
 mod reader;
+mod script;
 mod sections;
 pub mod show;
 mod similar;
@@ -19,12 +22,15 @@ mod value;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::balance::Algorithm;
-use crate::health::Thresholds;
+pub use self::health::{CheckAddress, HealthCheck, HttpProbe, Probe, Secret, Via};
+pub use self::pool::{
+    Affinity, Backend, BackendActive, BackendPassive, Discovery, Ejection, Pool, Quorum, Record,
+    Waiting,
+};
+pub use self::script::{Notify, RunAs, Script, Scripts};
 use crate::limits::{Limits, Timeouts};
 
 /// Everything that ftplb needs to know to run.
@@ -38,8 +44,10 @@ pub struct Config {
     pub limits: Limits,
     /// The deadlines of the waits.
     pub timeouts: Timeouts,
-    /// Where metrics and health are served, if anywhere.
-    pub admin: Option<SocketAddr>,
+    /// What holds for every script that is run.
+    pub scripts: Scripts,
+    /// Where metrics and health are served and orders are taken.
+    pub admin: Admin,
     /// How logs are written.
     pub log: Log,
 }
@@ -90,126 +98,22 @@ pub enum PortAddress {
     UseControlIp,
 }
 
-/// Backends that serve the same files, and how one is chosen.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pool {
-    /// The name, unique, in metrics and logs.
-    pub name: String,
-    /// How a backend is picked.
-    pub algorithm: Algorithm,
-    /// The backends. At least one.
-    pub backends: Vec<Backend>,
-    /// Whether and how a client comes back to its backend.
-    pub affinity: Option<Affinity>,
-    /// Active health checks, if any.
-    pub health: Option<HealthCheck>,
-    /// Ejection of backends that fail in live traffic, if any.
-    pub ejection: Option<Ejection>,
-    /// How a passive data connection is asked of a backend (P8).
-    pub backend_passive: BackendPassive,
-    /// How a client's active mode is served (A12).
-    pub backend_active: BackendActive,
-    /// The source address of every connection to a backend; else the kernel's choice.
-    pub source: Option<IpAddr>,
+/// Where ftplb tells of itself and takes orders.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Admin {
+    /// Where metrics and health are served, if anywhere.
+    pub address: Option<SocketAddr>,
+    /// Where orders are taken, if anywhere.
+    pub api: Option<ApiAddress>,
 }
 
-/// One FTP server of a pool.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Backend {
-    /// The address of its control port.
-    pub address: SocketAddr,
-    /// The name in metrics and logs; the address unless set.
-    pub name: String,
-    /// Its share. 0: no new sessions.
-    pub weight: u32,
-}
-
-/// A client comes back to its backend (keepalived's persistence).
+/// Where orders are taken: only from this host.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Affinity {
-    /// Forgotten so long after the client's last session began.
-    pub timeout: Duration,
-    /// Clients of one network count as one: prefix length for IPv4.
-    pub prefix_v4: u8,
-    /// The same for IPv6.
-    pub prefix_v6: u8,
-    /// How many client networks are remembered. The oldest is forgotten first.
-    pub entries: usize,
-}
-
-/// Active health checks of the backends of a pool.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct HealthCheck {
-    /// What is tried.
-    pub probe: Probe,
-    /// From one check to the next.
-    pub interval: Duration,
-    /// A check that takes longer has failed.
-    pub timeout: Duration,
-    /// How many results in a row change the state.
-    pub thresholds: Thresholds,
-}
-
-/// What a health check tries.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Probe {
-    /// A TCP connection.
-    Tcp,
-    /// A TCP connection and a 220 greeting (H9).
-    Greeting,
-    /// The same, and a login.
-    Login {
-        /// The user name.
-        user: String,
-        /// The password.
-        password: Secret,
-    },
-}
-
-/// Text that is never shown.
-#[derive(Clone, Eq, PartialEq)]
-pub struct Secret(pub String);
-
-impl Secret {
-    /// What is shown in its place.
-    pub const MASK: &str = "***";
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(Self::MASK)
-    }
-}
-
-/// A backend that fails in live traffic is left out for a while.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Ejection {
-    /// Failures in a row: refused, silent, or no greeting.
-    pub failures: u32,
-    /// How long it is left out, doubled for each time in a row, at most eightfold.
-    pub time: Duration,
-}
-
-/// How a passive data connection is asked of a backend (P8).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum BackendPassive {
-    /// By the client's own verb while both legs are of one family.
-    #[default]
-    Same,
-    /// Always by PASV; of an IPv6 backend by EPSV.
-    Pasv,
-    /// Always by EPSV.
-    Epsv,
-}
-
-/// How a client's active mode is served (A12).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum BackendActive {
-    /// The backend connects to ftplb, by PORT or EPRT.
-    #[default]
-    Active,
-    /// ftplb connects to the backend, by PASV or EPSV: no connection from backends is needed.
-    Passive,
+pub enum ApiAddress {
+    /// A loopback address.
+    Loopback(SocketAddr),
+    /// The absolute path of a Unix socket.
+    Unix(PathBuf),
 }
 
 /// How logs are written.

@@ -119,6 +119,36 @@ impl<'d> Section<'d> {
         values
     }
 
+    /// The elements of the list `name`. `None` when it is absent, no list, or one of them is wrong.
+    pub(super) fn list<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&'d Node) -> Result<T, Mistake>,
+    ) -> Option<Vec<T>> {
+        let nodes = self.optional(name, |node| match &node.value {
+            Value::List(nodes) if nodes.is_empty() => Err(Mistake::new(
+                "is an empty list",
+                "write something into it, or leave the key out",
+            )),
+            Value::List(nodes) => Ok(nodes.as_slice()),
+            value => Err(Mistake::new(
+                format!("{value} is no list"),
+                "write it in brackets: [...]",
+            )),
+        })?;
+        let mut values = Vec::new();
+        for (index, node) in nodes.iter().enumerate() {
+            match parse(node) {
+                Ok(value) => values.push(value),
+                Err(mistake) => {
+                    let key = self.key.field(name).index(index);
+                    self.problems.error(&key, mistake);
+                }
+            }
+        }
+        (values.len() == nodes.len()).then_some(values)
+    }
+
     /// Whether `name` is written.
     pub(super) fn has(&self, name: &str) -> bool {
         find(self.entries, name).is_some()
@@ -127,6 +157,11 @@ impl<'d> Section<'d> {
     /// Whether `name` is written as a table.
     pub(super) fn is_table(&self, name: &str) -> bool {
         find(self.entries, name).is_some_and(|node| matches!(node.value, Value::Table(_)))
+    }
+
+    /// Whether `name` is written as a list.
+    pub(super) fn is_list(&self, name: &str) -> bool {
+        find(self.entries, name).is_some_and(|node| matches!(node.value, Value::List(_)))
     }
 
     /// Reports that `name` is not written, unless a syntax error may hide it.
@@ -140,6 +175,7 @@ impl<'d> Section<'d> {
     pub(super) fn error(&self, name: &str, mistake: Mistake) {
         self.problems.error(&self.key.field(name), mistake);
     }
+
     fn read<T>(
         entries: &'d [Entry],
         key: Key,

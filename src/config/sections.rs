@@ -1,6 +1,11 @@
 //! Every section of the configuration: its keys, their kinds, bounds and defaults.
 //!
-//! Each function reads one table. `docs/configuration.md` has the same order and is tested against it.
+//! Each function reads one table; the larger ones have files of their own. `docs/configuration.md` has the same order and is tested against it.
+
+mod bounds;
+mod health;
+mod pool;
+mod script;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -8,27 +13,24 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::file::Node;
+pub(super) use self::health::VIA;
+pub(super) use self::pool::{BACKEND_ACTIVE, BACKEND_PASSIVE, RECORD};
+use super::file::{Node, Value};
 use super::problem::Mistake;
 use super::reader::Section;
-use super::value::{self, count, duration, size, word};
-use super::{
-    Affinity, Backend, BackendActive, BackendPassive, Config, Ejection, HealthCheck, Listener, Log,
-    LogFormat, PeerCheck, Pool, PortAddress, Probe, Secret,
-};
-use crate::balance::Algorithm;
-use crate::health::Thresholds;
-use crate::limits::{Limits, Timeouts};
+use super::value::{self, count, word};
+use super::{Admin, Config, Listener, Log, LogFormat, PeerCheck, PortAddress};
 
 /// The whole configuration.
 pub(super) fn config(s: &mut Section<'_>) -> Config {
-    let pools = s.tables("pool", pool);
+    let pools = s.tables("pool", pool::pool);
     let names: Vec<&str> = pools.iter().map(|pool| pool.name.as_str()).collect();
     Config {
         listeners: s.tables("listener", |s| listener(s, &names)),
-        limits: s.table("limits", limits),
-        timeouts: s.table("timeouts", timeouts),
-        admin: s.switch("admin", false, admin),
+        limits: s.table("limits", bounds::limits),
+        timeouts: s.table("timeouts", bounds::timeouts),
+        scripts: s.table("scripts", script::scripts),
+        admin: s.switch("admin", false, admin).unwrap_or_default(),
         log: s.table("log", log),
         pools,
     }
@@ -87,167 +89,17 @@ fn peer_check(s: &mut Section<'_>) -> PeerCheck {
     s.or("data_peer_check", or_table, PeerCheck::Strict)
 }
 
-fn pool(s: &mut Section<'_>) -> Pool {
-    Pool {
-        name: s.or("name", value::text, "default".to_owned()),
-        algorithm: s.or("algorithm", value::algorithm, Algorithm::default()),
-        backend_passive: s.or(
-            "backend_passive",
-            word(&BACKEND_PASSIVE),
-            BackendPassive::Same,
-        ),
-        backend_active: s.or(
-            "backend_active",
-            word(&BACKEND_ACTIVE),
-            BackendActive::Active,
-        ),
-        source: s.optional("source", value::host),
-        affinity: s.switch("affinity", false, affinity),
-        health: s.switch("health", true, health),
-        ejection: s.switch("ejection", true, ejection),
-        backends: s.tables("backend", backend),
-    }
-}
-
-fn affinity(s: &mut Section<'_>) -> Affinity {
-    Affinity {
-        timeout: s.or("timeout", duration(MILLISECOND..=7 * DAY), 6 * MINUTE),
-        prefix_v4: s.or("prefix_v4", count(0..=32), 32),
-        prefix_v6: s.or("prefix_v6", count(0..=128), 128),
-        entries: s.or("entries", count(1..=10_000_000), 1_000_000),
-    }
-}
-
-fn health(s: &mut Section<'_>) -> HealthCheck {
-    let kind = s.or("probe", word(&PROBE), ProbeKind::Greeting);
-    let user = s.optional("user", value::text);
-    let password = s.optional("password", value::secret);
-    for name in ["user", "password"] {
-        let hint = "the probe \"login\" has both a user and a password";
-        if kind == ProbeKind::Login && !s.has(name) {
-            s.missing(name, Mistake::new("is missing", hint));
-        }
-        if kind != ProbeKind::Login && s.has(name) {
-            s.error(
-                name,
-                Mistake::new("has no use: the probe does not log in", hint),
-            );
-        }
-    }
-    HealthCheck {
-        probe: match kind {
-            ProbeKind::Greeting => Probe::Greeting,
-            ProbeKind::Login => Probe::Login {
-                user: user.unwrap_or_default(),
-                password: Secret(password.unwrap_or_default()),
-            },
-            ProbeKind::Tcp => Probe::Tcp,
-        },
-        interval: s.or("interval", duration(MILLISECOND..=DAY), 5 * SECOND),
-        timeout: s.or("timeout", duration(MILLISECOND..=DAY), 5 * SECOND),
-        thresholds: Thresholds {
-            rise: s.or("rise", count(1..=1_000), Thresholds::default().rise),
-            fall: s.or("fall", count(1..=1_000), Thresholds::default().fall),
-        },
-    }
-}
-
-fn ejection(s: &mut Section<'_>) -> Ejection {
-    Ejection {
-        failures: s.or("failures", count(1..=1_000), 3),
-        time: s.or("time", duration(MILLISECOND..=DAY), 30 * SECOND),
-    }
-}
-
-fn backend(s: &mut Section<'_>) -> Backend {
-    let example = "\"192.0.2.11:21\"";
-    let address = s.required("address", value::backend_address, example, STAND_IN);
-    Backend {
-        address,
-        weight: s.or("weight", count(0..=65_535), 1),
-        name: s.or("name", value::text, address.to_string()),
-    }
-}
-
-fn limits(s: &mut Section<'_>) -> Limits {
-    let default = Limits::default();
-    let million = 1_000_000;
-    Limits {
-        sessions: s.or("sessions", count(1..=million), default.sessions),
-        sessions_per_client: s.or(
-            "sessions_per_client",
-            count(1..=million),
-            default.sessions_per_client,
-        ),
-        command_line_bytes: s.or(
-            "command_line_bytes",
-            size(64..=64 * KIB),
-            default.command_line_bytes,
-        ),
-        reply_line_bytes: s.or(
-            "reply_line_bytes",
-            size(512..=KIB * KIB),
-            default.reply_line_bytes,
-        ),
-        reply_lines: s.or("reply_lines", count(64..=million), default.reply_lines),
-        reply_bytes: s.or(
-            "reply_bytes",
-            size(4 * KIB..=64 * KIB * KIB),
-            default.reply_bytes,
-        ),
-        pending_commands: s.or(
-            "pending_commands",
-            count(1..=65_536),
-            default.pending_commands,
-        ),
-        queued_bytes: s.or(
-            "queued_bytes",
-            size(4 * KIB..=16 * KIB * KIB),
-            default.queued_bytes,
-        ),
-        leases_per_client: s.or(
-            "leases_per_client",
-            count(1..=50_000),
-            default.leases_per_client,
-        ),
-        errors_before_login: s.or(
-            "errors_before_login",
-            count(1..=10_000),
-            default.errors_before_login,
-        ),
-        tries: s.or("tries", count(1..=100), default.tries),
-    }
-}
-
-fn timeouts(s: &mut Section<'_>) -> Timeouts {
-    let default = Timeouts::default();
-    let mut wait = |name, default| s.or(name, duration(MILLISECOND..=7 * DAY), default);
-    Timeouts {
-        connect: wait("connect", default.connect),
-        greeting: wait("greeting", default.greeting),
-        user: wait("user", default.user),
-        login: wait("login", default.login),
-        line: wait("line", default.line),
-        idle: wait("idle", default.idle),
-        reply: wait("reply", default.reply),
-        data_open: wait("data_open", default.data_open),
-        data_dial: wait("data_dial", default.data_dial),
-        data_idle: wait("data_idle", default.data_idle),
-        settle: wait("settle", default.settle),
-        drain: wait("drain", default.drain),
-        upload_end: s.or(
-            "upload_end",
-            duration(Duration::ZERO..=SECOND),
-            default.upload_end,
-        ),
-        // The kernel counts whole seconds, and takes no more than 32767.
-        keepalive: s.or("keepalive", duration(SECOND..=9 * HOUR), default.keepalive),
-    }
-}
-
-fn admin(s: &mut Section<'_>) -> SocketAddr {
+fn admin(s: &mut Section<'_>) -> Admin {
     let default = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), ADMIN_PORT);
-    s.or("address", value::listen_address(ADMIN_PORT), default)
+    let address = |node: &Node| match node.value {
+        // An API does without metrics.
+        Value::Boolean(false) => Ok(None),
+        _ => value::listen_address(ADMIN_PORT)(node).map(Some),
+    };
+    Admin {
+        address: s.or("address", address, Some(default)),
+        api: s.optional("api", value::api_address(API_PORT)),
+    }
 }
 
 fn log(s: &mut Section<'_>) -> Log {
@@ -269,25 +121,6 @@ fn filter(node: &Node) -> Result<String, Mistake> {
     }
 }
 
-/// [`Probe`] without what a login needs.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum ProbeKind {
-    Greeting,
-    Login,
-    Tcp,
-}
-
-pub(super) const BACKEND_ACTIVE: [(&str, BackendActive); 2] = [
-    ("active", BackendActive::Active),
-    ("passive", BackendActive::Passive),
-];
-
-pub(super) const BACKEND_PASSIVE: [(&str, BackendPassive); 3] = [
-    ("same", BackendPassive::Same),
-    ("pasv", BackendPassive::Pasv),
-    ("epsv", BackendPassive::Epsv),
-];
-
 pub(super) const LOG_FORMAT: [(&str, LogFormat); 2] =
     [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
@@ -298,12 +131,6 @@ pub(super) const PORT_ADDRESS: [(&str, PortAddress); 2] = [
 
 const PEER_CHECK: [(&str, PeerCheck); 2] = [("strict", PeerCheck::Strict), ("off", PeerCheck::Off)];
 
-const PROBE: [(&str, ProbeKind); 3] = [
-    ("greeting", ProbeKind::Greeting),
-    ("login", ProbeKind::Login),
-    ("tcp", ProbeKind::Tcp),
-];
-
 /// In place of an address that is missing or wrong. No right address of a backend has port 0, and no
 /// two listeners with port 0 are in each other's way.
 const STAND_IN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
@@ -311,7 +138,9 @@ const STAND_IN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 
 /// Beside the ports that exporters of Prometheus commonly use.
 const ADMIN_PORT: u16 = 9121;
 
-const KIB: usize = 1 << 10;
+/// Beside it.
+const API_PORT: u16 = 9122;
+
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);

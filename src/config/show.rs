@@ -3,18 +3,18 @@
 //! Every default is written out, so that nobody need look one up. Secrets are shown as `***`. What has no
 //! value is named in a comment.
 
-use std::fmt::Display;
-use std::time::Duration;
+mod bounds;
+mod health;
+mod page;
+mod pool;
+mod script;
 
-use toml::Value;
-
-use super::sections::{BACKEND_ACTIVE, BACKEND_PASSIVE, LOG_FORMAT, PORT_ADDRESS};
-use super::value::{Words, size_text};
-use super::{
-    Affinity, Backend, Config, Ejection, HealthCheck, Listener, Log, PeerCheck, Pool, Probe, Secret,
-};
-use crate::health::Thresholds;
-use crate::limits::{Limits, Timeouts};
+use self::bounds::{show_limits, show_timeouts};
+use self::page::{Page, inline, name_of, number, switch, text};
+use self::pool::show_pool;
+use self::script::show_scripts;
+use super::sections::{LOG_FORMAT, PORT_ADDRESS};
+use super::{Admin, ApiAddress, Config, Listener, Log, PeerCheck, Pool};
 
 /// `config` as TOML. [`super::check::check`] reads it back as the same configuration but for secrets.
 pub fn show(config: &Config) -> String {
@@ -23,12 +23,14 @@ pub fn show(config: &Config) -> String {
         pools,
         limits,
         timeouts,
+        scripts,
         admin,
         log,
     } = config;
-    let mut page = Page(Vec::new());
+    let mut page = Page::default();
     // A key of the root stands before the first table.
-    if admin.is_none() {
+    let has_admin = *admin != Admin::default();
+    if !has_admin {
         page.line("admin", false);
     }
     for listener in listeners {
@@ -39,35 +41,23 @@ pub fn show(config: &Config) -> String {
     }
     show_limits(&mut page, limits);
     show_timeouts(&mut page, timeouts);
-    if let Some(address) = admin {
-        page.header("[admin]");
-        page.line("address", text(address));
+    show_scripts(&mut page, scripts);
+    if has_admin {
+        show_admin(&mut page, admin);
     }
     show_log(&mut page, log);
-    page.0.join("\n") + "\n"
+    page.finish()
 }
 
-/// Lines of TOML.
-struct Page(Vec<String>);
-
-impl Page {
-    fn header(&mut self, header: &str) {
-        if !self.0.is_empty() {
-            self.0.push(String::new());
-        }
-        self.0.push(header.to_owned());
-    }
-
-    fn line(&mut self, name: &str, value: impl Display) {
-        self.0.push(format!("{name} = {value}"));
-    }
-
-    fn optional(&mut self, name: &str, value: Option<impl Display>) {
-        match value {
-            Some(value) => self.line(name, value),
-            None => self.0.push(format!("# {name} is not set")),
-        }
-    }
+fn show_admin(page: &mut Page, admin: &Admin) {
+    let Admin { address, api } = admin;
+    page.header("[admin]");
+    page.line("address", switch(address.as_ref(), |address| text(address)));
+    let api = api.as_ref().map(|api| match api {
+        ApiAddress::Loopback(address) => text(address),
+        ApiAddress::Unix(path) => text(path.display()),
+    });
+    page.optional("api", api);
 }
 
 fn show_listener(page: &mut Page, listener: &Listener, pools: &[Pool]) {
@@ -100,156 +90,6 @@ fn show_listener(page: &mut Page, listener: &Listener, pools: &[Pool]) {
     page.line("strict_port20", strict_port20);
 }
 
-fn show_pool(page: &mut Page, pool: &Pool) {
-    let Pool {
-        name,
-        algorithm,
-        backends,
-        affinity,
-        health,
-        ejection,
-        backend_passive,
-        backend_active,
-        source,
-    } = pool;
-    page.header("[[pool]]");
-    page.line("name", text(name));
-    page.line("algorithm", text(algorithm.name()));
-    page.line(
-        "backend_passive",
-        name_of(&BACKEND_PASSIVE, *backend_passive),
-    );
-    page.line("backend_active", name_of(&BACKEND_ACTIVE, *backend_active));
-    page.optional("source", source.map(text));
-    page.line("affinity", switch(affinity.as_ref(), affinity_table));
-    page.line("health", switch(health.as_ref(), health_table));
-    page.line("ejection", switch(ejection.as_ref(), ejection_table));
-    for Backend {
-        address,
-        name,
-        weight,
-    } in backends
-    {
-        page.header("[[pool.backend]]");
-        page.line("address", text(address));
-        page.line("weight", weight);
-        page.line("name", text(name));
-    }
-}
-
-fn affinity_table(affinity: &Affinity) -> String {
-    let Affinity {
-        timeout,
-        prefix_v4,
-        prefix_v6,
-        entries,
-    } = affinity;
-    inline(&[
-        ("timeout", duration(*timeout)),
-        ("prefix_v4", number(prefix_v4)),
-        ("prefix_v6", number(prefix_v6)),
-        ("entries", number(entries)),
-    ])
-}
-
-fn health_table(health: &HealthCheck) -> String {
-    let HealthCheck {
-        probe,
-        interval,
-        timeout,
-        thresholds: Thresholds { rise, fall },
-    } = health;
-    let mut fields = match probe {
-        Probe::Tcp => vec![("probe", text("tcp"))],
-        Probe::Greeting => vec![("probe", text("greeting"))],
-        Probe::Login { user, password: _ } => {
-            vec![
-                ("probe", text("login")),
-                ("user", text(user)),
-                ("password", text(Secret::MASK)),
-            ]
-        }
-    };
-    fields.extend([
-        ("interval", duration(*interval)),
-        ("timeout", duration(*timeout)),
-        ("rise", number(rise)),
-        ("fall", number(fall)),
-    ]);
-    inline(&fields)
-}
-
-fn ejection_table(ejection: &Ejection) -> String {
-    let Ejection { failures, time } = ejection;
-    inline(&[("failures", number(failures)), ("time", duration(*time))])
-}
-
-fn show_limits(page: &mut Page, limits: &Limits) {
-    let Limits {
-        sessions,
-        sessions_per_client,
-        command_line_bytes,
-        reply_line_bytes,
-        reply_lines,
-        reply_bytes,
-        pending_commands,
-        queued_bytes,
-        leases_per_client,
-        errors_before_login,
-        tries,
-    } = limits;
-    page.header("[limits]");
-    page.line("sessions", sessions);
-    page.line("sessions_per_client", sessions_per_client);
-    page.line("command_line_bytes", size(*command_line_bytes));
-    page.line("reply_line_bytes", size(*reply_line_bytes));
-    page.line("reply_lines", reply_lines);
-    page.line("reply_bytes", size(*reply_bytes));
-    page.line("pending_commands", pending_commands);
-    page.line("queued_bytes", size(*queued_bytes));
-    page.line("leases_per_client", leases_per_client);
-    page.line("errors_before_login", errors_before_login);
-    page.line("tries", tries);
-}
-
-fn show_timeouts(page: &mut Page, timeouts: &Timeouts) {
-    let Timeouts {
-        connect,
-        greeting,
-        user,
-        login,
-        line,
-        idle,
-        reply,
-        data_open,
-        data_dial,
-        data_idle,
-        upload_end,
-        settle,
-        drain,
-        keepalive,
-    } = timeouts;
-    page.header("[timeouts]");
-    for (name, timeout) in [
-        ("connect", connect),
-        ("greeting", greeting),
-        ("user", user),
-        ("login", login),
-        ("line", line),
-        ("idle", idle),
-        ("reply", reply),
-        ("data_open", data_open),
-        ("data_dial", data_dial),
-        ("data_idle", data_idle),
-        ("upload_end", upload_end),
-        ("settle", settle),
-        ("drain", drain),
-        ("keepalive", keepalive),
-    ] {
-        page.line(name, duration(*timeout));
-    }
-}
-
 fn show_log(page: &mut Page, log: &Log) {
     let Log {
         format,
@@ -260,46 +100,6 @@ fn show_log(page: &mut Page, log: &Log) {
     page.line("format", name_of(&LOG_FORMAT, *format));
     page.line("filter", text(filter));
     page.optional("file", file.as_ref().map(|file| text(file.display())));
-}
-
-/// `value` as TOML text, quoted and escaped.
-fn text(value: impl Display) -> String {
-    Value::String(value.to_string()).to_string()
-}
-
-fn number(value: impl Display) -> String {
-    value.to_string()
-}
-
-fn duration(duration: Duration) -> String {
-    text(humantime::format_duration(duration))
-}
-
-/// A size in a round unit is text, one in bytes a number.
-fn size(bytes: usize) -> String {
-    let size = size_text(bytes);
-    if size.ends_with('B') {
-        text(size)
-    } else {
-        size
-    }
-}
-
-fn name_of<T: Copy + PartialEq>(words: &Words<T>, value: T) -> String {
-    let found = words.iter().find(|(_, meaning)| *meaning == value);
-    text(found.expect("every meaning has a word").0)
-}
-
-fn switch<T>(value: Option<&T>, table: impl Fn(&T) -> String) -> String {
-    value.map_or_else(|| false.to_string(), table)
-}
-
-fn inline(fields: &[(&str, String)]) -> String {
-    let fields: Vec<_> = fields
-        .iter()
-        .map(|(name, value)| format!("{name} = {value}"))
-        .collect();
-    format!("{{ {} }}", fields.join(", "))
 }
 
 #[cfg(test)]

@@ -1,13 +1,23 @@
-//! How each kind of value is spelled: numbers, durations, sizes, addresses, words.
+//! How each kind of value is spelled: numbers, durations, sizes, words; addresses, scripts and what is
+//! asked by HTTP have files of their own.
 //!
 //! Each function takes a value as written and gives its meaning, or the mistake in it with the way to
 //! write it right.
 
+mod address;
+mod http;
+mod script;
+
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub(super) use self::address::{
+    FTP_PORT, api_address, backend_address, check_address, domain_name, host, host_v4,
+    listen_address, passive_ports, server_address,
+};
+pub(super) use self::http::{digest, header_value, http_path, pattern, status_codes};
+pub(super) use self::script::{argument, command, judge_program, run_as};
 use super::file::{Node, Value};
 use super::problem::Mistake;
 use crate::balance::Algorithm;
@@ -133,102 +143,13 @@ pub(super) fn algorithm(node: &Node) -> Result<Algorithm, Mistake> {
         _ => None,
     };
     algorithm.ok_or_else(|| {
-        let both = |one: Algorithm| format!("{} ({})", one.name(), one.ipvs_name());
+        let both = |one: Algorithm| match one.ipvs_name() {
+            Some(ipvs) => format!("{} ({ipvs})", one.name()),
+            None => one.name().to_owned(),
+        };
         let hint = format!("one of {}", Algorithm::ALL.map(both).join(", "));
         Mistake::new(format!("{} is no algorithm", node.value), hint)
     })
-}
-
-/// A range of ports for passive data connections: `"10000-20000"`.
-pub(super) fn passive_ports(node: &Node) -> Result<RangeInclusive<u16>, Mistake> {
-    const HINT: &str = "the first and the last port, such as \"10000-20000\"";
-    let ports = match &node.value {
-        Value::Text(text) => text.split_once('-'),
-        _ => None,
-    };
-    let ports = ports.and_then(|(first, last)| {
-        Some((
-            first.trim().parse::<u16>().ok()?,
-            last.trim().parse::<u16>().ok()?,
-        ))
-    });
-    let Some((first, last)) = ports else {
-        return Err(Mistake::new(
-            format!("{} is no range of ports", node.value),
-            HINT,
-        ));
-    };
-    if first > last {
-        let hint = format!("write \"{last}-{first}\"");
-        return Err(Mistake::new(
-            format!("\"{first}-{last}\" ends before it begins"),
-            hint,
-        ));
-    }
-    if first < FIRST_PASSIVE_PORT {
-        return Err(Mistake::new(
-            format!("\"{first}-{last}\" begins below {FIRST_PASSIVE_PORT}"),
-            "ports below 1024 belong to services (RFC 2577 section 3): such as \"10000-20000\"",
-        ));
-    }
-    Ok(first..=last)
-}
-
-/// An IP address and port to listen on. Without a port, `port`. Port 0: the kernel chooses one.
-pub(super) fn listen_address(port: u16) -> impl Fn(&Node) -> Result<SocketAddr, Mistake> {
-    move |node| {
-        let address = socket_address(node, port)?;
-        let hint = "an address of this host, a virtual IP, 0.0.0.0 or [::]";
-        if is_multicast_or_broadcast(address.ip()) {
-            return Err(Mistake::new(
-                format!("nobody can connect to {address}"),
-                hint,
-            ));
-        }
-        Ok(address)
-    }
-}
-
-/// An IP address and port to connect to. Without a port, 21.
-pub(super) fn backend_address(node: &Node) -> Result<SocketAddr, Mistake> {
-    let address = socket_address(node, FTP_PORT)?;
-    let ip = address.ip();
-    if address.port() == 0 || ip.is_unspecified() || is_multicast_or_broadcast(ip) {
-        let hint = "the address and port of one FTP server";
-        return Err(Mistake::new(
-            format!("nobody can connect to {address}"),
-            hint,
-        ));
-    }
-    Ok(address)
-}
-
-/// The IP address of a host.
-pub(super) fn host(node: &Node) -> Result<IpAddr, Mistake> {
-    let ip = match &node.value {
-        Value::Text(text) => text.parse::<IpAddr>().ok(),
-        _ => None,
-    };
-    let usable = |ip: &IpAddr| !ip.is_unspecified() && !is_multicast_or_broadcast(*ip);
-    // V2: an IPv4-mapped IPv6 address is the IPv4 address.
-    ip.map(|ip| ip.to_canonical())
-        .filter(usable)
-        .ok_or_else(|| {
-            let hint = "the IP address of one host, without a port";
-            Mistake::new(format!("{} is no address of a host", node.value), hint)
-        })
-}
-
-/// The IPv4 address of a host.
-pub(super) fn host_v4(node: &Node) -> Result<Ipv4Addr, Mistake> {
-    match host(node)? {
-        IpAddr::V4(ip) => Ok(ip),
-        // P7: 227 has room for four octets.
-        IpAddr::V6(ip) => {
-            let hint = "the public IPv4 address; clients on IPv6 use EPSV, which names no address";
-            Err(Mistake::new(format!("{ip} is an IPv6 address"), hint))
-        }
-    }
 }
 
 /// A number of bytes as people write it; [`size`] reads it back.
@@ -261,52 +182,6 @@ fn within<T: Copy + PartialOrd + TryFrom<i128>>(
         .ok()
         .filter(|number| range.contains(number))
 }
-
-fn socket_address(node: &Node, port: u16) -> Result<SocketAddr, Mistake> {
-    let mistake = |hint: &str| {
-        let message = format!("{} is no address", node.value);
-        Err(Mistake::new(
-            message,
-            format!("{hint}, such as \"192.0.2.1:{port}\""),
-        ))
-    };
-    let Value::Text(text) = &node.value else {
-        return mistake("an IP address and port, in quotes");
-    };
-    if let Ok(address) = text.parse::<SocketAddr>() {
-        return Ok(match address.ip().to_canonical() {
-            // V2: an IPv4-mapped IPv6 address is the IPv4 address.
-            ip @ IpAddr::V4(_) => SocketAddr::new(ip, address.port()),
-            IpAddr::V6(_) => address,
-        });
-    }
-    let bracketed = text
-        .strip_prefix('[')
-        .and_then(|text| text.strip_suffix(']'));
-    let ip = match bracketed {
-        Some(ip) => ip.parse().map(IpAddr::V6).ok(),
-        None => text.parse().map(IpAddr::V4).ok(),
-    };
-    match ip {
-        Some(ip) => Ok(SocketAddr::new(ip.to_canonical(), port)),
-        // In 2001:db8::1:21 nobody can tell the port.
-        None if text.matches(':').count() > 1 => mistake("an IPv6 address stands in brackets"),
-        None if text.contains(|c: char| c.is_ascii_alphabetic()) => {
-            mistake("names are not looked up: write the IP address")
-        }
-        None => mistake("an IP address and port"),
-    }
-}
-
-fn is_multicast_or_broadcast(ip: IpAddr) -> bool {
-    ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST)
-}
-
-/// The port of control connections (RFC 959 §8).
-pub(super) const FTP_PORT: u16 = 21;
-
-/// The ports below are for services (RFC 2577 §3).
-const FIRST_PASSIVE_PORT: u16 = 1024;
 
 const BOOLEAN: &str = "write true or false, without quotes";
 

@@ -2,24 +2,16 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::{Availability, EjectionRule, Health, LONGEST_EJECTION, Thresholds};
+use super::{
+    Availability, CheckId, CheckState, EjectionRule, Health, LONGEST_EJECTION, Thresholds, Verdict,
+};
 
-const THRESHOLDS: Thresholds = Thresholds { rise: 2, fall: 3 };
+const CHECK: CheckId = CheckId(1);
+const OTHER: CheckId = CheckId(2);
 const RULE: EjectionRule = EjectionRule {
     failures: 2,
     time: Duration::from_secs(10),
 };
-
-/// Feeds `+` and `-` and spells what comes back: `u`p, `d`own, or `.` for no news.
-fn spell(health: &mut Health, results: &str) -> String {
-    let news = |result| match health.on_check(result == '+') {
-        None => '.',
-        Some(Availability::Up) => 'u',
-        Some(Availability::Down) => 'd',
-        Some(Availability::Ejected { .. }) => 'e',
-    };
-    results.chars().map(news).collect()
-}
 
 /// Fails until the backend is ejected and returns for how long.
 fn eject(health: &mut Health, now: Instant) -> Duration {
@@ -32,46 +24,69 @@ fn eject(health: &mut Health, now: Instant) -> Duration {
 }
 
 #[test]
-fn h9_checks_change_the_state_at_their_thresholds() {
-    let table = [
-        (2, 3, "+", "u", "the first result decides: ok"),
-        (2, 3, "-", "d", "the first result decides: failed"),
-        (
-            2,
-            3,
-            "+--+--+",
-            "u......",
-            "fewer failures than `fall` in a row",
-        ),
-        (2, 3, "+---", "u..d", "`fall` failures in a row"),
-        (2, 3, "-+-+-", "d....", "fewer oks than `rise` in a row"),
-        (2, 3, "-++", "d.u", "`rise` oks in a row"),
-        (2, 3, "+---++---", "u..d.u..d", "down, up and down again"),
-        (
-            1,
-            2,
-            "+--+",
-            "u.du",
-            "keepalived: retry 1, up at the first ok",
-        ),
-        (0, 0, "+-+", "udu", "0 counts as 1"),
-    ];
-    for (rise, fall, results, news, fact) in table {
-        let mut health = Health::new(Thresholds { rise, fall }, None);
-        assert_eq!(spell(&mut health, results), news, "{fact}");
-    }
+fn a_backend_of_which_nothing_is_known_is_available() {
+    let health = Health::new(&[CHECK], false, Some(RULE));
+    assert_eq!(health.availability(Instant::now()), Availability::Up);
 }
 
 #[test]
-fn a_backend_of_which_nothing_is_known_is_available() {
-    let health = Health::new(THRESHOLDS, Some(RULE));
-    assert_eq!(health.availability(Instant::now()), Availability::Up);
+fn with_alpha_a_backend_waits_for_its_checks() {
+    let now = Instant::now();
+    let mut health = Health::new(&[CHECK, OTHER], true, None);
+    assert_eq!(health.availability(now), Availability::Down);
+    assert_eq!(health.on_verdict(CHECK, Verdict::Up), None);
+    assert_eq!(health.availability(now), Availability::Down);
+    let news = health.on_verdict(OTHER, Verdict::Up);
+    assert_eq!(news, Some(Availability::Up));
+    assert_eq!(health.availability(now), Availability::Up);
+}
+
+#[test]
+fn one_check_that_fails_takes_a_backend_down_and_all_bring_it_up() {
+    let now = Instant::now();
+    let mut health = Health::new(&[CHECK, OTHER], false, None);
+    let down = Some(Availability::Down);
+    assert_eq!(health.on_verdict(OTHER, Verdict::Down), down);
+    assert_eq!(health.on_verdict(CHECK, Verdict::Down), None, "no news");
+    assert_eq!(health.on_verdict(OTHER, Verdict::Up), None, "one is down");
+    assert_eq!(health.availability(now), Availability::Down);
+    let up = Some(Availability::Up);
+    assert_eq!(health.on_verdict(CHECK, Verdict::Up), up);
+    assert_eq!(
+        health.on_verdict(CheckId(9), Verdict::Down),
+        None,
+        "a stranger"
+    );
+}
+
+#[test]
+fn new_checks_begin_with_what_was_known() {
+    let now = Instant::now();
+    for (verdict, state) in [
+        (Verdict::Up, Availability::Up),
+        (Verdict::Down, Availability::Down),
+    ] {
+        let mut health = Health::new(&[CHECK], false, None);
+        health.on_verdict(CHECK, verdict);
+        health.reconfigure(&[OTHER], true, None);
+        assert_eq!(health.availability(now), state);
+        health.reconfigure(&[CHECK, OTHER], true, None);
+        assert_eq!(health.availability(now), state);
+    }
+    let mut health = Health::new(&[CHECK], false, None);
+    health.on_verdict(CHECK, Verdict::Down);
+    health.reconfigure(&[], false, None);
+    assert_eq!(
+        health.availability(now),
+        Availability::Up,
+        "no check, no doubt"
+    );
 }
 
 #[test]
 fn live_failures_in_a_row_eject_for_a_while() {
     let now = Instant::now();
-    let mut health = Health::new(THRESHOLDS, Some(RULE));
+    let mut health = Health::new(&[CHECK], false, Some(RULE));
     assert_eq!(health.on_live_failure(now, true), None);
     health.on_live_success(now);
     assert_eq!(
@@ -95,7 +110,7 @@ fn live_failures_in_a_row_eject_for_a_while() {
 #[test]
 fn ejections_in_a_row_double_up_to_eightfold() {
     let mut now = Instant::now();
-    let mut health = Health::new(THRESHOLDS, Some(RULE));
+    let mut health = Health::new(&[CHECK], false, Some(RULE));
     for times in [1, 2, 4, 8, 8] {
         let time = eject(&mut health, now);
         assert_eq!(time, RULE.time * times);
@@ -108,7 +123,7 @@ fn ejections_in_a_row_double_up_to_eightfold() {
 #[test]
 fn sessions_under_way_change_nothing_about_an_ejection() {
     let now = Instant::now();
-    let mut health = Health::new(THRESHOLDS, Some(RULE));
+    let mut health = Health::new(&[CHECK], false, Some(RULE));
     eject(&mut health, now);
     let ejected = health.availability(now);
     for _ in 0..10 {
@@ -122,7 +137,7 @@ fn sessions_under_way_change_nothing_about_an_ejection() {
 #[test]
 fn the_last_backend_is_ejected_as_soon_as_there_is_another() {
     let now = Instant::now();
-    let mut health = Health::new(THRESHOLDS, Some(RULE));
+    let mut health = Health::new(&[CHECK], false, Some(RULE));
     for _ in 0..10 {
         assert_eq!(health.on_live_failure(now, false), None);
     }
@@ -132,19 +147,19 @@ fn the_last_backend_is_ejected_as_soon_as_there_is_another() {
 #[test]
 fn a_backend_that_comes_up_starts_afresh() {
     let now = Instant::now();
-    let mut health = Health::new(THRESHOLDS, Some(RULE));
-    spell(&mut health, "+");
+    let mut health = Health::new(&[CHECK], false, Some(RULE));
+    health.on_verdict(CHECK, Verdict::Up);
     eject(&mut health, now);
-    spell(&mut health, "++");
+    health.on_verdict(CHECK, Verdict::Up);
     assert_ne!(
         health.availability(now),
         Availability::Up,
         "checks of a backend that is up end none"
     );
-    spell(&mut health, "---");
+    health.on_verdict(CHECK, Verdict::Down);
     assert_eq!(health.availability(now), Availability::Down);
     assert_eq!(health.on_live_failure(now, true), None);
-    spell(&mut health, "++");
+    health.on_verdict(CHECK, Verdict::Up);
     assert_eq!(health.availability(now), Availability::Up);
     assert_eq!(eject(&mut health, now), RULE.time);
 }
@@ -157,12 +172,12 @@ fn an_ejection_is_bounded_and_needs_a_rule() {
         time: Duration::MAX,
     };
     let until = now + LONGEST_EJECTION;
-    let mut health = Health::new(THRESHOLDS, Some(endless));
+    let mut health = Health::new(&[CHECK], false, Some(endless));
     assert_eq!(
         health.on_live_failure(now, true),
         Some(Availability::Ejected { until })
     );
-    let mut health = Health::new(THRESHOLDS, None);
+    let mut health = Health::new(&[CHECK], false, None);
     assert!((0..100).all(|_| health.on_live_failure(now, true).is_none()));
 }
 
@@ -173,19 +188,19 @@ proptest! {
         fall in 1..5u32,
         results in proptest::collection::vec(any::<bool>(), 0..200),
     ) {
-        let mut health = Health::new(Thresholds { rise, fall }, None);
+        let mut check = CheckState::new(Thresholds { rise, fall });
         let (mut row, mut last, mut known) = (0, None, None);
         for ok in results {
             row = if last == Some(ok) { row + 1 } else { 1 };
             last = Some(ok);
-            let news = health.on_check(ok);
+            let news = check.on_result(ok);
             let needed = match known {
                 None => 1,
                 Some(_) if ok => rise,
                 Some(_) => fall,
             };
             let due = known != Some(ok) && row >= needed;
-            let expected = if ok { Availability::Up } else { Availability::Down };
+            let expected = if ok { Verdict::Up } else { Verdict::Down };
             prop_assert_eq!(news, due.then_some(expected));
             if due {
                 known = Some(ok);
@@ -198,7 +213,7 @@ proptest! {
         events in proptest::collection::vec((any::<bool>(), 0..8u64), 0..300),
     ) {
         let mut now = Instant::now();
-        let mut health = Health::new(THRESHOLDS, Some(RULE));
+        let mut health = Health::new(&[CHECK], false, Some(RULE));
         let (mut failures, mut back) = (0, now);
         for (ok, seconds) in events {
             now += Duration::from_secs(seconds);

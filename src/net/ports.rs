@@ -42,12 +42,17 @@ use crate::config::PeerCheck;
 
 /// The passive ports of one listener.
 pub struct PassivePorts {
-    range: RangeInclusive<u16>,
-    peer_check: PeerCheck,
-    leases_per_client: usize,
     refused: AtomicU64,
     unused: AtomicU64,
     table: Mutex<Table>,
+}
+
+/// What new leases keep to.
+#[derive(Clone)]
+struct Rules {
+    range: RangeInclusive<u16>,
+    peer_check: PeerCheck,
+    leases_per_client: usize,
 }
 
 /// Why no port was leased. The client gets 425 (P5).
@@ -92,15 +97,35 @@ impl PassivePorts {
         peer_check: PeerCheck,
         leases_per_client: usize,
     ) -> Self {
-        let table = Mutex::default();
-        Self {
+        let rules = Rules {
             range,
             peer_check,
             leases_per_client,
+        };
+        Self {
             refused: AtomicU64::new(0),
             unused: AtomicU64::new(0),
-            table,
+            table: Mutex::new(Table {
+                rules,
+                open: HashMap::new(),
+                clients: HashMap::new(),
+                quarantine: Quarantine::default(),
+            }),
         }
+    }
+
+    /// Goes on with other rules. Leases that are promised keep to the old ones.
+    pub fn configure(
+        &self,
+        range: RangeInclusive<u16>,
+        peer_check: PeerCheck,
+        leases_per_client: usize,
+    ) {
+        self.table().rules = Rules {
+            range,
+            peer_check,
+            leases_per_client,
+        };
     }
 
     /// Leases that ended without a connection, in all. Many of them tell of a firewall before the range.
@@ -118,42 +143,44 @@ impl PassivePorts {
     ) -> Result<Lease, LeaseError> {
         let (vip, client) = (normalise(vip), normalise(client));
         let mut table = self.table();
+        let Rules {
+            range,
+            peer_check,
+            leases_per_client,
+        } = table.rules.clone();
         if table
             .clients
             .get(&client)
-            .is_some_and(|leases| *leases >= self.leases_per_client)
+            .is_some_and(|leases| *leases >= leases_per_client)
         {
             return Err(LeaseError::ClientLimit {
                 client,
-                limit: self.leases_per_client,
+                limit: leases_per_client,
             });
         }
         table.quarantine.forget_old(Instant::now());
         let slot = Arc::new(Slot {
             client,
             session,
+            peer_check,
             state: Mutex::default(),
         });
         let mut random = rand::rng();
         for _ in 0..TRIES {
-            let port = random.random_range(self.range.clone());
-            if self.try_port(&mut table, SocketAddr::new(vip, port), &slot)? {
+            let port = random.random_range(range.clone());
+            if Self::try_port(&mut table, SocketAddr::new(vip, port), &slot)? {
                 return Ok(self.promise(&mut table, SocketAddr::new(vip, port), slot));
             }
         }
         // Hardly any is left: look at each once, in an order as random as the draws were.
-        let mut ports: Vec<u16> = self.range.clone().collect();
+        let mut ports: Vec<u16> = range.clone().collect();
         ports.shuffle(&mut random);
         for port in ports {
-            if self.try_port(&mut table, SocketAddr::new(vip, port), &slot)? {
+            if Self::try_port(&mut table, SocketAddr::new(vip, port), &slot)? {
                 return Ok(self.promise(&mut table, SocketAddr::new(vip, port), slot));
             }
         }
-        Err(LeaseError::RangeExhausted {
-            vip,
-            client,
-            range: self.range.clone(),
-        })
+        Err(LeaseError::RangeExhausted { vip, client, range })
     }
 
     /// Leases that wait for their connection.
@@ -169,7 +196,6 @@ impl PassivePorts {
     /// Adds `slot` to the port's listener, opening it if there is none. False when this client can not
     /// have the port.
     fn try_port(
-        &self,
         table: &mut Table,
         address: SocketAddr,
         slot: &Arc<Slot>,
@@ -178,7 +204,7 @@ impl PassivePorts {
             return Ok(false);
         }
         if let Some(shared) = table.open.get(&address) {
-            let usable = self.peer_check == PeerCheck::Strict && !shared.room.has(slot.client);
+            let usable = shared.room.takes(slot);
             if usable {
                 shared.room.enter(Arc::clone(slot));
             }
@@ -237,7 +263,7 @@ impl PassivePorts {
                     let peer = normalise_socket(peer).ip();
                     if let Some(owner) = shared
                         .room
-                        .find(|one| self.peer_check.allows(one.client, peer))
+                        .find(|one| one.peer_check.allows(one.client, peer))
                     {
                         table.remove(address, &owner);
                         wakers.extend(owner.serve(stream));
@@ -299,8 +325,8 @@ impl Drop for Lease {
 }
 
 /// What is leased.
-#[derive(Default)]
 struct Table {
+    rules: Rules,
     open: HashMap<SocketAddr, Shared>,
     /// Leases waiting, by client.
     clients: HashMap<IpAddr, usize>,
@@ -357,8 +383,12 @@ impl Room {
         lock(&self.0).iter().any(|one| Arc::ptr_eq(one, slot))
     }
 
-    fn has(&self, client: IpAddr) -> bool {
-        self.find(|one| one.client == client).is_some()
+    /// Whether `newcomer` can share the listener with those that are there: the address of a connection
+    /// must tell whose it is (P18).
+    fn takes(&self, newcomer: &Slot) -> bool {
+        let is_in_the_way =
+            |one: &Slot| one.client == newcomer.client || one.peer_check != PeerCheck::Strict;
+        newcomer.peer_check == PeerCheck::Strict && self.find(is_in_the_way).is_none()
     }
 
     fn find(&self, wanted: impl Fn(&Slot) -> bool) -> Option<Arc<Slot>> {
@@ -389,6 +419,7 @@ impl Wake for Room {
 struct Slot {
     client: IpAddr,
     session: u64,
+    peer_check: PeerCheck,
     state: Mutex<SlotState>,
 }
 

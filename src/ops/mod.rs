@@ -1,5 +1,12 @@
 //! What goes on beside the sessions: health checks, and what operators and Prometheus ask.
+//!
+//! `fleet` is what runs: listeners, and the `members` of each pool with their `checks` (each a `probe` from
+//! time to time) and the scripts that hear of changes (`notify`). `admin` answers over HTTP.
 
 pub mod admin;
 mod bounded;
+pub mod checks;
+pub mod fleet;
+pub mod members;
+pub mod notify;
 pub mod probe;

@@ -1,41 +1,26 @@
-//! Active health checks: connects to each backend in turn of its interval and reports what it found.
+//! What a health check tries, once.
 //!
-//! What the results mean is decided in `health`; who is told, here.
+//! When it is tried is decided in `checks`, what the results mean in `health`.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rand::RngExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio_util::sync::CancellationToken;
 
-use crate::balance::Pool;
-use crate::config::{HealthCheck, Probe};
+use crate::config::Probe;
 use crate::ftp::line::{Frame, Framer};
 use crate::ftp::reply::{Code, Place, Replies};
 use crate::net::dial;
-use crate::telemetry::metrics::BackendMetrics;
-use crate::telemetry::pool::tell_availability;
+use crate::ops::checks::Subject;
+use crate::proxy::pins::Pins;
 
-/// The checks of one backend.
-pub struct Checks {
-    /// The pool that hears of the results.
-    pub pool: Arc<Pool>,
-    /// The backend's index in the pool.
-    pub index: usize,
-    /// Its control port.
-    pub address: SocketAddr,
-    /// Its name in logs.
-    pub name: Arc<str>,
-    /// The source address of connections to it, if not the kernel's choice.
-    pub source: Option<IpAddr>,
-    /// What is checked, how often.
-    pub check: HealthCheck,
-    /// Its counters.
-    pub metrics: BackendMetrics,
+/// What a check that succeeded has found.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Finding {
+    /// The weight that the backend wants from now on.
+    pub weight: Option<u32>,
 }
 
 /// Why a check failed.
@@ -68,80 +53,47 @@ pub enum ProbeError {
     },
 }
 
-impl Checks {
-    /// Checks until told to stop. The first check comes within a quarter of the interval at random, so
-    /// that many backends are not all checked at once.
-    pub async fn run(self, stop: CancellationToken) {
-        let spread = rand::rng().random_range(0.0..0.25);
-        let mut next = tokio::time::Instant::now() + self.check.interval.mul_f64(spread);
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep_until(next) => {}
-                () = stop.cancelled() => return,
-            }
-            let started = tokio::time::Instant::now();
-            let (limit, mut asked) = (self.check.timeout, "the connection attempt");
-            let result = match tokio::time::timeout(limit, self.probe(&mut asked)).await {
-                Ok(result) => result,
-                Err(_) => Err(ProbeError::Timeout { asked, limit }),
-            };
-            self.report(&result);
-            next = started + self.check.interval;
-        }
+/// Checks once, within the time that the check has.
+pub async fn run(subject: &Subject, _pins: &Arc<Pins>) -> Result<Finding, ProbeError> {
+    let (limit, mut asked) = (subject.check.timeout, "the connection attempt");
+    match tokio::time::timeout(limit, probe(subject, &mut asked)).await {
+        Ok(result) => result.map(|()| Finding::default()),
+        Err(_) => Err(ProbeError::Timeout { asked, limit }),
     }
+}
 
-    fn report(&self, result: &Result<(), ProbeError>) {
-        self.metrics.checked(result.is_ok());
-        let change = self
-            .pool
-            .report_check(self.index, result.is_ok(), Instant::now());
-        let (pool, backend) = (self.pool.name(), &self.name);
-        tell_availability(&self.pool, Instant::now());
-        if let Err(error) = result {
-            let cause = std::error::Error::source(error).map(ToString::to_string);
-            let cause = cause.as_deref();
-            tracing::debug!(%pool, %backend, %error, source = cause, "health check failed");
-            if let Some(state) = change {
-                tracing::warn!(%pool, %backend, state = state.label(), %error, source = cause, "backend state changed by its health check");
-            }
-        } else if let Some(state) = change {
-            tracing::info!(%pool, %backend, state = state.label(), "backend state changed by its health check");
+/// `asked` is what is waited for at each moment.
+async fn probe(subject: &Subject, asked: &mut &'static str) -> Result<(), ProbeError> {
+    let stream = dial::control(subject.address, subject.source, subject.check.timeout)
+        .await
+        .map_err(ProbeError::Connect)?;
+    let mut talk = Talk::new(stream);
+    if subject.check.probe == Probe::Tcp {
+        return Ok(());
+    }
+    // H9: 120 announces a delay, 421 is a refusal like any other.
+    *asked = "the connection";
+    talk.expect(asked, 220).await?;
+    if let Probe::Login { user, password } = &subject.check.probe {
+        *asked = "USER";
+        talk.send(&["USER ", user]).await?;
+        let code = talk.reply().await?;
+        if code.is(331) {
+            *asked = "PASS";
+            talk.send(&["PASS ", &password.0]).await?;
+            talk.expect(asked, 230).await?;
+        } else if !code.is(230) {
+            return Err(ProbeError::Refused {
+                asked: "USER",
+                code: code.value(),
+            });
         }
     }
-
-    /// `asked` is what is waited for at each moment.
-    async fn probe(&self, asked: &mut &'static str) -> Result<(), ProbeError> {
-        let stream = dial::control(self.address, self.source, self.check.timeout)
-            .await
-            .map_err(ProbeError::Connect)?;
-        let mut talk = Talk::new(stream);
-        if self.check.probe == Probe::Tcp {
-            return Ok(());
-        }
-        // H9: 120 announces a delay, 421 is a refusal like any other.
-        *asked = "the connection";
-        talk.expect(asked, 220).await?;
-        if let Probe::Login { user, password } = &self.check.probe {
-            *asked = "USER";
-            talk.send(&["USER ", user]).await?;
-            let code = talk.reply().await?;
-            if code.is(331) {
-                *asked = "PASS";
-                talk.send(&["PASS ", &password.0]).await?;
-                talk.expect(asked, 230).await?;
-            } else if !code.is(230) {
-                return Err(ProbeError::Refused {
-                    asked: "USER",
-                    code: code.value(),
-                });
-            }
-        }
-        *asked = "QUIT";
-        talk.send(&["QUIT"]).await?;
-        // What it says to that is no sign of health; it is only not cut short.
-        let _answered_or_gone = talk.reply().await;
-        Ok(())
-    }
+    *asked = "QUIT";
+    talk.send(&["QUIT"]).await?;
+    // What it says to that is no sign of health; it is only not cut short.
+    let _answered_or_gone = talk.reply().await;
+    Ok(())
 }
 
 /// A short conversation with a backend.

@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::futures::OwnedNotified;
 use tokio::time::Sleep;
 
-use crate::balance::Pick;
+use crate::balance::BackendId;
 use crate::ending::{Cause, Ending, Side};
 use crate::ftp::line::Framer;
 use crate::net::stream::ControlStream;
@@ -27,8 +27,9 @@ use crate::proxy::data::DataConnection;
 use crate::proxy::dialling::Dialling;
 use crate::proxy::party::Party;
 use crate::proxy::record::SessionRecord;
+use crate::proxy::room::{Seat, Waiting};
 use crate::proxy::service::Service;
-use crate::proxy::sessions::Admission;
+use crate::proxy::sessions::{Admission, Pinned};
 use crate::proxy::wait::Event;
 use crate::session::{Action, DataEvent, Order, Session, Tell};
 
@@ -40,8 +41,10 @@ pub(super) struct Driver {
     pub(super) backend: Option<Party>,
     pub(super) data: Vec<DataConnection>,
     pub(super) dialling: Option<Dialling>,
-    pub(super) pick: Option<Pick>,
-    pub(super) tried: Vec<usize>,
+    /// Its place while it waits for a backend to have room.
+    pub(super) waiting: Option<Waiting>,
+    pub(super) seat: Option<Seat>,
+    pub(super) tried: Vec<BackendId>,
     /// When the backend's control connection stood, until it greeted.
     pub(super) connected: Option<Instant>,
     pub(super) alarm: Option<Pin<Box<Sleep>>>,
@@ -67,7 +70,8 @@ impl Driver {
             backend: None,
             data: Vec::new(),
             dialling: None,
-            pick: None,
+            waiting: None,
+            seat: None,
             tried: Vec::new(),
             connected: None,
             alarm: None,
@@ -115,6 +119,7 @@ impl Driver {
                     .map(|c| c.moved().to_client + c.moved().to_backend);
                 self.session.on_deadline(now, moved.sum());
             }
+            Event::Room => self.on_room(now),
             Event::Order(order) => self.session.on_order(order, now),
         }
     }
@@ -123,7 +128,7 @@ impl Driver {
     fn obey(&mut self) -> Option<Ending> {
         while let Some(action) = self.session.poll_action() {
             match action {
-                Action::Pick => self.pick_backend(),
+                Action::Pick { user } => self.pick_backend(user),
                 Action::Send { to, text, alone } => self.send(to, &text, alone),
                 Action::Interrupt => {
                     if let Some(backend) = &mut self.backend {
@@ -168,13 +173,18 @@ impl Driver {
         let now = Instant::now();
         match tell {
             Tell::Greeted => {
-                if let Some(pick) = &self.pick {
-                    let change = self.service.pool.report_live(pick.index, true, now);
+                if let Some(Seat { pick, .. }) = &self.seat {
+                    let id = pick.target.id;
+                    let change = self.service.pool.report_live(id, true, now);
                     self.record.note_availability(pick, change);
                     let waited = self.connected.take().map(|since| now - since);
                     self.record.note_greeted(pick, waited.unwrap_or_default());
                     // Set once: a session has one backend from its greeting on.
-                    let _first = self.admission.entry.backend.set(pick.target.name.clone());
+                    let _first = self.admission.entry.pinned.set(Pinned {
+                        pool: Arc::clone(self.service.pool.name()),
+                        backend: id,
+                        name: Arc::clone(&pick.target.name),
+                    });
                 }
             }
             Tell::BackendFailed(what) => self.on_backend_failed(what, now),
@@ -192,10 +202,12 @@ impl Driver {
 
     /// Everything ends: data first, by reset where it was not over (S14).
     async fn close(&mut self, ending: Ending) {
+        // Whoever is told of the end may count on the place.
+        self.waiting = None;
+        self.seat = None;
         self.record.end(ending);
         self.data.clear();
         self.backend = None;
-        self.pick = None;
         if ending.side == Side::Client && ending.cause == Cause::Reset {
             return;
         }
@@ -223,6 +235,7 @@ impl Drop for Driver {
         if self.record.has_ended() {
             return;
         }
+        self.seat = None;
         let phase = self.session.ending_phase();
         if std::thread::panicking() {
             // Whatever panicked is not asked again.

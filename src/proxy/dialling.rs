@@ -4,13 +4,16 @@ use std::io;
 use std::pin::Pin;
 use std::time::Instant;
 
+use bytes::Bytes;
 use tokio::net::TcpStream;
 
+use crate::balance::{NoPick, Pick, Request};
 use crate::ftp::line::Framer;
 use crate::net::stream::ControlStream;
 use crate::net::{dial, socket};
 use crate::proxy::control::Driver;
 use crate::proxy::party::Party;
+use crate::proxy::room::Seat;
 use crate::session::Picked;
 
 /// A backend's control port is being dialled.
@@ -20,23 +23,64 @@ pub(super) struct Dialling {
 }
 
 impl Driver {
-    pub(super) fn pick_backend(&mut self) {
+    /// Picks a backend for the session, of the user whose name is waited for where it decides.
+    pub(super) fn pick_backend(&mut self, user: Bytes) {
         let now = Instant::now();
         self.backend = None;
-        self.pick = None;
-        let client = self.admission.entry.client.ip();
-        let Some(pick) = self.service.pool.pick(client, &self.tried, now) else {
-            return self.session.on_picked(Picked::None, now);
+        self.seat = None;
+        let pick = match self.choose(&user, now) {
+            Ok(pick) => pick,
+            Err(NoPick::NoneUp) => return self.session.on_picked(Picked::None, now),
+            Err(NoPick::Full) if self.waiting.is_some() => return,
+            // What gets free from here on is heard of, what did before is found by a second look.
+            Err(NoPick::Full) if self.enter_room(user.clone()) => return self.pick_backend(user),
+            Err(NoPick::Full) => return self.session.on_picked(Picked::Full, now),
         };
-        self.tried.push(pick.index);
+        self.waiting = None;
+        self.tried.push(pick.target.id);
         let timeout = self.service.settings.timeouts.connect;
         let dial = Box::pin(dial::control(
             pick.target.address,
             self.service.source,
             timeout,
         ));
-        self.pick = Some(pick);
+        self.seat = Some(self.service.room.seat(pick));
         self.dialling = Some(Dialling { since: now, dial });
+    }
+
+    fn choose(&self, user: &[u8], now: Instant) -> Result<Pick, NoPick> {
+        let pool = &self.service.pool;
+        let client = self.admission.entry.client;
+        match self.service.pins.of(client) {
+            Some(_) if !self.tried.is_empty() => Err(NoPick::NoneUp),
+            Some(pinned) => pool.pick_exactly(pinned, now),
+            None => {
+                let request = Request {
+                    client,
+                    vip: self.record.vip(),
+                    user,
+                };
+                pool.pick(&request, &self.tried, now)
+            }
+        }
+    }
+
+    /// Whether there was a place to wait for room.
+    fn enter_room(&mut self, user: Bytes) -> bool {
+        let rule = self.service.waiting.as_ref();
+        self.waiting = rule.and_then(|rule| self.service.room.enter(rule, user));
+        self.waiting.is_some()
+    }
+
+    /// There may be room, or the time to wait for it is over.
+    pub(super) fn on_room(&mut self, now: Instant) {
+        match &self.waiting {
+            Some(waiting) if !waiting.is_over() => self.pick_backend(waiting.user.clone()),
+            _ => {
+                self.waiting = None;
+                self.session.on_picked(Picked::Full, now);
+            }
+        }
     }
 
     pub(super) fn on_connected(&mut self, result: io::Result<TcpStream>, now: Instant) {
@@ -52,8 +96,8 @@ impl Driver {
                 let framer = Framer::replies(self.service.settings.limits.reply_line_bytes);
                 self.backend = Some(Party::new(ControlStream::Plain(stream), framer));
                 self.connected = Some(now);
-                if let Some(pick) = &self.pick {
-                    self.record.note_connected(pick, now - since);
+                if let Some(seat) = &self.seat {
+                    self.record.note_connected(&seat.pick, now - since);
                 }
                 self.session
                     .on_picked(Picked::Connected { local, peer }, now);
@@ -67,9 +111,9 @@ impl Driver {
 
     /// Ejection and the log hear of a backend that could not take the session.
     pub(super) fn on_backend_failed(&mut self, what: &str, now: Instant) {
-        if let Some(pick) = &self.pick {
+        if let Some(Seat { pick, .. }) = &self.seat {
             self.record.note_backend_failed(pick, what);
-            let change = self.service.pool.report_live(pick.index, false, now);
+            let change = { &self.service.pool }.report_live(pick.target.id, false, now);
             self.record.note_availability(pick, change);
         }
     }

@@ -64,9 +64,9 @@ impl Driver {
     }
 
     pub(super) fn listen(&mut self, id: DataId) {
-        let opened = match &self.pick {
-            Some(pick) => self.backend_local().and_then(|local| {
-                let backend = socket::normalise(pick.target.address.ip());
+        let opened = match &self.seat {
+            Some(seat) => self.backend_local().and_then(|local| {
+                let backend = socket::normalise(seat.pick.target.address.ip());
                 let refused = Arc::clone(&self.service.backend_peers_refused);
                 BackendListener::open(local, backend, refused)
             }),
@@ -93,12 +93,12 @@ impl Driver {
     }
 
     pub(super) fn dial_backend(&mut self, id: DataId, port: u16) {
-        let (Some(pick), Ok(local)) = (&self.pick, self.backend_local()) else {
+        let (Some(seat), Ok(local)) = (&self.seat, self.backend_local()) else {
             return self
                 .session
                 .on_data(id, DataEvent::DialFailed, Instant::now());
         };
-        let mut address = pick.target.address;
+        let mut address = seat.pick.target.address;
         // P2: the address of the control connection, whatever the backend named.
         address.set_port(port);
         let timeout = self.service.settings.timeouts.data_dial;

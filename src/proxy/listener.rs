@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -12,10 +13,10 @@ use crate::net::socket;
 use crate::proxy::control::Driver;
 use crate::proxy::service::Service;
 
-/// Accepts until told to stop. Sessions run on in `tasks`.
+/// Accepts until told to stop. Each session is of the service of its moment. Sessions run on in `tasks`.
 pub async fn serve(
     listener: TcpListener,
-    service: Arc<Service>,
+    service: Arc<ArcSwap<Service>>,
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
@@ -26,12 +27,12 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => admit(stream, &service, &tasks),
+            Ok((stream, _)) => admit(stream, &service.load_full(), &tasks),
             // The client was gone before its turn came.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::error!(
-                    listener = %service.name, %error,
+                    listener = %service.load().name, %error,
                     "cannot accept clients; if there are too many open files, raise the limit or \
                      lower limits.sessions"
                 );

@@ -2,7 +2,8 @@
 //!
 //! `listener` accepts and admits; `control` drives one session: `wait` says what happens next to it,
 //! `dialling` finds its backend, `legs` does what is ordered of its data connections, each of which is a
-//! `data`. A `party` is a control connection; `record` tells what happened.
+//! `data`. A `party` is a control connection; `record` tells what happened. While every backend is full,
+//! sessions wait in a `room`.
 
 mod control;
 mod data;
@@ -11,7 +12,9 @@ mod legs;
 pub mod listener;
 mod outbox;
 mod party;
+pub mod pins;
 mod record;
+pub mod room;
 pub mod service;
 pub mod sessions;
 mod wait;

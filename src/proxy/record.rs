@@ -26,8 +26,8 @@ pub(super) struct SessionRecord {
     client: SocketAddr,
     vip: SocketAddr,
     since: Instant,
-    /// The backend that greeted, by its index in the pool.
-    backend: Option<usize>,
+    /// The backend that greeted.
+    backend: Option<Arc<BackendMetrics>>,
     /// Counts the session at its backend while it lives.
     running: Option<Running>,
     transferring: Vec<Running>,
@@ -79,18 +79,15 @@ impl SessionRecord {
 
     /// A backend's control port was connected in `time`.
     pub(super) fn note_connected(&self, pick: &Pick, time: Duration) {
-        if let Some(metrics) = self.service.backends.get(pick.index) {
-            metrics.connected(time);
-        }
+        self.metrics_of(pick).connected(time);
     }
 
     /// The backend greeted, `time` after it was connected: the session is pinned to it.
     pub(super) fn note_greeted(&mut self, pick: &Pick, time: Duration) {
-        self.backend = Some(pick.index);
-        if let Some(metrics) = self.service.backends.get(pick.index) {
-            metrics.greeted(time);
-            self.running = Some(metrics.session());
-        }
+        let metrics = self.metrics_of(pick);
+        metrics.greeted(time);
+        self.running = Some(metrics.session());
+        self.backend = Some(metrics);
         tracing::debug!(
             session = self.id, client = %self.client, pool = %self.service.pool.name(),
             backend = %pick.target.name, "session pinned to backend"
@@ -111,10 +108,8 @@ impl SessionRecord {
     pub(super) fn note_availability(&self, pick: &Pick, change: Option<Availability>) {
         tell_availability(&self.service.pool, Instant::now());
         let Some(state) = change else { return };
-        if let (Availability::Ejected { .. }, Some(metrics)) =
-            (state, self.service.backends.get(pick.index))
-        {
-            metrics.ejected();
+        if matches!(state, Availability::Ejected { .. }) {
+            self.metrics_of(pick).ejected();
         }
         tracing::warn!(
             pool = %self.service.pool.name(), backend = %pick.target.name, state = state.label(),
@@ -240,7 +235,7 @@ impl SessionRecord {
         {
             tracing::error!(%pool, suppressed, "no backend could take a session: the client got 421");
         }
-        let backend = self.backend.map(|_| self.backend_name());
+        let backend = self.metrics().map(BackendMetrics::name);
         self.service
             .metrics
             .session_ended(&self.service.name, pool, backend, ending);
@@ -271,13 +266,15 @@ impl SessionRecord {
     }
 
     fn metrics(&self) -> Option<&BackendMetrics> {
-        self.service.backends.get(self.backend?)
+        self.backend.as_deref()
+    }
+
+    fn metrics_of(&self, pick: &Pick) -> Arc<BackendMetrics> {
+        self.service.backends.backend(&pick.target)
     }
 
     fn backend_name(&self) -> &str {
-        self.backend
-            .and_then(|index| self.service.backend_names.get(index))
-            .map_or("", |name| name)
+        self.metrics().map_or("", BackendMetrics::name)
     }
 }
 

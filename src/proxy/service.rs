@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::balance::Pool;
-use crate::config::{Config, Listener};
-use crate::health::Availability;
+use crate::balance::{Algorithm, Pool};
+use crate::config::{Config, Listener, Waiting};
 use crate::net::ports::PassivePorts;
+use crate::proxy::pins::Pins;
+use crate::proxy::room::WaitingRoom;
 use crate::proxy::sessions::Sessions;
 use crate::session::Settings;
-use crate::telemetry::metrics::{BackendMetrics, Leg, ListenerMetrics, Metrics};
+use crate::telemetry::metrics::{Leg, ListenerMetrics, Metrics, PoolMetrics};
 use crate::telemetry::sparse::Sparse;
 
 /// One listener's share of the configuration, its passive ports and its pool.
@@ -24,7 +25,7 @@ pub struct Service {
     pub settings: Arc<Settings>,
     /// The passive ports.
     pub ports: Arc<PassivePorts>,
-    /// The backends.
+    /// The choice among the backends.
     pub pool: Arc<Pool>,
     /// The source address of connections to backends, if not the kernel's choice.
     pub source: Option<IpAddr>,
@@ -46,20 +47,47 @@ pub struct Service {
     pub metrics: Arc<Metrics>,
     /// The counters of this listener.
     pub listener: ListenerMetrics,
-    /// The counters of each backend, by its index in the pool.
-    pub backends: Vec<BackendMetrics>,
-    /// The names of the backends, likewise.
-    pub backend_names: Vec<Arc<str>>,
+    /// The counters of each backend.
+    pub backends: Arc<PoolMetrics>,
+    /// Where sessions wait while every backend is full.
+    pub room: Arc<WaitingRoom>,
+    /// Whether they do, and within which bounds.
+    pub waiting: Option<Waiting>,
+    /// The sessions whose backend is chosen beforehand.
+    pub pins: Arc<Pins>,
+}
+
+/// What the listeners of a pool share.
+#[derive(Clone, Debug)]
+pub struct PoolParts {
+    /// The choice among the backends.
+    pub pool: Arc<Pool>,
+    /// What is counted of them.
+    pub metrics: Arc<PoolMetrics>,
+    /// Where sessions wait while every backend is full.
+    pub room: Arc<WaitingRoom>,
+    /// The sessions whose backend is chosen beforehand.
+    pub pins: Arc<Pins>,
+}
+
+/// What all listeners share.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessParts {
+    /// All live sessions.
+    pub sessions: Arc<Sessions>,
+    /// Everything that is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Service {
-    /// The service of `listener`.
+    /// The service of `listener`, whose pool is `pool`. The passive ports are those of the service `before`
+    /// it, if there was one: their leases live on over a reload.
     pub fn new(
         config: &Config,
         listener: &Listener,
-        pool: Arc<Pool>,
-        sessions: Arc<Sessions>,
-        metrics: Arc<Metrics>,
+        pool: &PoolParts,
+        process: &ProcessParts,
+        before: Option<&Self>,
         now: Instant,
     ) -> Self {
         let of_pool = config.pools.get(listener.pool);
@@ -70,55 +98,51 @@ impl Service {
             port_address: listener.port_address,
             backend_passive: of_pool.map_or_else(Default::default, |pool| pool.backend_passive),
             backend_active: of_pool.map_or_else(Default::default, |pool| pool.backend_active),
+            pick_by_user: of_pool.is_some_and(|pool| pool.algorithm == Algorithm::UserHash),
         };
-        let ports = PassivePorts::new(
-            listener.passive_ports.clone(),
-            listener.data_peer_check,
-            config.limits.leases_per_client,
-        );
+        let (range, check) = (listener.passive_ports.clone(), listener.data_peer_check);
+        let per_client = config.limits.leases_per_client;
+        let ports = match before {
+            Some(before) => {
+                before.ports.configure(range, check, per_client);
+                Arc::clone(&before.ports)
+            }
+            None => Arc::new(PassivePorts::new(range, check, per_client)),
+        };
         let name: Arc<str> = listener.address.to_string().into();
-        let snapshot = pool.snapshot(now);
-        let backend_names: Vec<_> = snapshot
-            .targets()
-            .iter()
-            .map(|t| Arc::clone(&t.name))
-            .collect();
         Self {
-            listener: metrics.listener(&name),
-            backends: backend_names
-                .iter()
-                .map(|b| metrics.backend(pool.name(), b))
-                .collect(),
-            backend_names,
+            listener: process.metrics.listener(&name),
             name,
             address: listener.address,
             settings: Arc::new(settings),
-            backend_peers_refused: Arc::default(),
+            backend_peers_refused: before.map_or_else(Arc::default, |before| {
+                Arc::clone(&before.backend_peers_refused)
+            }),
             refused_sessions: Sparse::new(now),
             refused_leases: Sparse::new(now),
             failed_backends: Sparse::new(now),
             without_backend: Sparse::new(now),
-            ports: Arc::new(ports),
-            pool,
+            ports,
+            pool: Arc::clone(&pool.pool),
+            backends: Arc::clone(&pool.metrics),
+            room: Arc::clone(&pool.room),
+            pins: Arc::clone(&pool.pins),
+            waiting: of_pool.and_then(|pool| pool.waiting.clone()),
             source: of_pool.and_then(|pool| pool.source),
             strict_port20: listener.strict_port20,
-            sessions,
-            metrics,
+            sessions: Arc::clone(&process.sessions),
+            metrics: Arc::clone(&process.metrics),
         }
     }
 
     /// Writes what is known only by looking into the gauges: before every scrape.
-    pub fn publish(&self, now: Instant) {
+    pub fn publish(&self) {
         self.listener.set_leases(self.ports.in_use());
         self.listener.set_leases_unused(self.ports.unused());
         self.listener
             .set_peers_refused(Leg::Client, self.ports.refused());
         let refused = self.backend_peers_refused.load(Ordering::Relaxed);
         self.listener.set_peers_refused(Leg::Backend, refused);
-        for (target, metrics) in self.pool.snapshot(now).targets().iter().zip(&self.backends) {
-            metrics.set_up(target.state == Availability::Up);
-            metrics.set_weight(target.weight);
-        }
     }
 
     /// How long a data connection may stand still (O3).

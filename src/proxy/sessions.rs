@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use dashmap::DashMap;
 use tokio::sync::Notify;
 
+use crate::balance::BackendId;
 use crate::session::Order;
 use crate::telemetry::metrics::SessionRefusal;
 
@@ -26,10 +27,21 @@ pub struct Entry {
     pub id: u64,
     /// The client's address, normalised (V2).
     pub client: SocketAddr,
-    /// The name of its backend, once it has one.
-    pub backend: OnceLock<Arc<str>>,
+    /// Its backend, once that has greeted it.
+    pub pinned: OnceLock<Pinned>,
     order: AtomicU8,
     changed: Arc<Notify>,
+}
+
+/// The backend of a session.
+#[derive(Clone, Debug)]
+pub struct Pinned {
+    /// The name of the pool.
+    pub pool: Arc<str>,
+    /// Which backend of it.
+    pub backend: BackendId,
+    /// The name of that.
+    pub name: Arc<str>,
 }
 
 /// The place of a session among the live ones; given back when dropped.
@@ -64,7 +76,7 @@ impl Sessions {
         let entry = Arc::new(Entry {
             id: self.last_id.fetch_add(1, Ordering::Relaxed) + 1,
             client,
-            backend: OnceLock::new(),
+            pinned: OnceLock::new(),
             order: AtomicU8::new(0),
             changed: Arc::default(),
         });
@@ -85,6 +97,14 @@ impl Sessions {
         self.len() == 0
     }
 
+    /// Gives an order to every session of a backend, and returns how many there are.
+    pub fn order_backend(&self, pool: &str, backend: BackendId, order: Order) -> usize {
+        let is_there = |pinned: &Pinned| pinned.backend == backend && *pinned.pool == *pool;
+        let of_backend = |entry: &Entry| entry.pinned.get().is_some_and(is_there);
+        let sessions = self.live.iter().filter(|entry| of_backend(entry));
+        sessions.map(|entry| entry.order(order)).count()
+    }
+
     /// Gives an order to every live session.
     pub fn order_all(&self, order: Order) {
         for entry in &self.live {
@@ -97,6 +117,7 @@ impl Entry {
     /// Gives this session an order. A stronger one given before stays.
     pub fn order(&self, order: Order) {
         let code = match order {
+            Order::Retire => RETIRE,
             Order::Drain => DRAIN,
             Order::Kill => KILL,
         };
@@ -107,6 +128,7 @@ impl Entry {
     /// The order given, if any.
     pub(super) fn current_order(&self) -> Option<Order> {
         match self.order.load(Ordering::Acquire) {
+            RETIRE => Some(Order::Retire),
             DRAIN => Some(Order::Drain),
             KILL => Some(Order::Kill),
             _ => None,
@@ -133,5 +155,30 @@ impl Drop for Admission {
     }
 }
 
-const DRAIN: u8 = 1;
-const KILL: u8 = 2;
+const RETIRE: u8 = 1;
+const DRAIN: u8 = 2;
+const KILL: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_never_replaced_by_a_weaker_one() {
+        let sessions = Arc::new(Sessions::default());
+        let client = SocketAddr::from(([192, 0, 2, 7], 40_000));
+        let admission = sessions.admit(client, 1, 1).unwrap();
+        let entry = &admission.entry;
+        assert_eq!(entry.current_order(), None);
+        for (given, stands) in [
+            (Order::Retire, Order::Retire),
+            (Order::Drain, Order::Drain),
+            (Order::Retire, Order::Drain),
+            (Order::Kill, Order::Kill),
+            (Order::Drain, Order::Kill),
+        ] {
+            entry.order(given);
+            assert_eq!(entry.current_order(), Some(stands), "{given:?}");
+        }
+    }
+}

@@ -22,6 +22,7 @@ pub(super) enum Event {
     DialFailed(DataId, Side, io::Error),
     EndDoubt(DataId),
     Order(Order),
+    Room,
 }
 
 impl Driver {
@@ -56,6 +57,11 @@ impl Driver {
             && let Poll::Ready(result) = dialling.dial.as_mut().poll(cx)
         {
             return Poll::Ready(Event::Connected(result));
+        }
+        if let Some(waiting) = &mut self.waiting
+            && waiting.poll_over(cx).is_ready()
+        {
+            return Poll::Ready(Event::Room);
         }
         if let Poll::Ready(event) = self.poll_parties(cx) {
             return Poll::Ready(event);

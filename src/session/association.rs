@@ -277,6 +277,7 @@ impl Session {
     }
 
     fn on_accepted(&mut self, id: DataId, now: Instant) {
+        self.last_activity = now;
         let Some(association) = self.association_mut(id) else {
             return;
         };

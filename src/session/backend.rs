@@ -34,6 +34,8 @@ pub(super) enum Disposition {
     },
     /// They are kept from the client: the backend is asked once more in another way (P8).
     Retry { index: usize, ask: PassiveAsk },
+    /// They are kept from the client, whom ftplb has greeted itself (H5).
+    Swallow,
 }
 
 impl Session {
@@ -59,6 +61,10 @@ impl Session {
     }
 
     fn begin_greeting(&mut self, line: &ReplyLine, now: Instant) {
+        if self.settings.pick_by_user && !is_last(line) {
+            // Nothing of it is shown: until its end another backend can still take the session.
+            return;
+        }
         if let State::Greeting { begun, .. } = &mut self.phase {
             *begun = true;
         }
@@ -68,7 +74,11 @@ impl Session {
             self.login = Login::Done;
         }
         self.last_activity = now;
-        self.disposition = Some(Disposition::Relay { index: None });
+        self.disposition = Some(if self.settings.pick_by_user {
+            Disposition::Swallow
+        } else {
+            Disposition::Relay { index: None }
+        });
         self.read_line(line.clone(), now);
     }
 
@@ -164,10 +174,10 @@ impl Session {
 
     /// Carries out the disposition for one line.
     fn read_line(&mut self, line: ReplyLine, now: Instant) {
-        let is_last = matches!(line.place, Place::Last | Place::Only);
+        let is_last = is_last(&line);
         let code = line.code;
         match &mut self.disposition {
-            None | Some(Disposition::Retry { .. }) => {}
+            None | Some(Disposition::Retry { .. } | Disposition::Swallow) => {}
             Some(Disposition::Relay { .. }) => self.send(Side::Client, line.text, false),
             Some(Disposition::Features { .. }) => self.relay_feature(line),
             Some(Disposition::Port { port, .. }) => {
@@ -189,7 +199,7 @@ impl Session {
     /// A whole reply has been read.
     fn end_reply(&mut self, disposition: Disposition, code: Code, now: Instant) {
         match disposition {
-            Disposition::Relay { index: None } => {
+            Disposition::Relay { index: None } | Disposition::Swallow => {
                 if let State::Greeting { .. } = self.phase {
                     self.phase = State::Open { greeted: now };
                 }
@@ -330,6 +340,11 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether the reply ends with this line.
+fn is_last(line: &ReplyLine) -> bool {
+    matches!(line.place, Place::Last | Place::Only)
 }
 
 /// R5: by the code of the reply, not by the command.

@@ -32,6 +32,10 @@ impl Session {
                 return;
             }
         }
+        if let State::AwaitingUser { .. } = self.phase {
+            self.on_line_before_user(line, now);
+            return;
+        }
         let must_wait =
             !matches!(self.phase, State::Open { .. }) || self.is_barred() || !self.held.is_empty();
         if must_wait && !self.may_overtake(&line) {
@@ -68,11 +72,9 @@ impl Session {
         let ClientLine::Whole { text, interrupt } = line else {
             return self.answer(replies::LINE_TOO_LONG, now);
         };
-        let command = match command::parse(&text) {
+        let command = match command_of(&text) {
             Ok(command) => command,
-            Err(CommandError::Empty) => return self.answer(replies::NO_COMMAND, now),
-            Err(CommandError::Forbidden) => return self.answer(replies::BAD_BYTE, now),
-            Err(CommandError::Verb) => return self.answer(replies::BAD_VERB, now),
+            Err(reply) => return self.answer(reply, now),
         };
         if self.flags.draining && !self.concerns_running(command.verb) {
             // O8: nothing new begins; the 421 follows as soon as what runs has ended.
@@ -84,23 +86,10 @@ impl Session {
             Verb::Epsv => self.on_epsv(&command, now),
             Verb::Port => self.on_port(argument, now),
             Verb::Eprt => self.on_eprt(argument, now),
-            Verb::Auth | Verb::Ccc | Verb::Pbsz | Verb::Prot => self.answer(replies::NO_TLS, now),
-            // F12: whatever else sets up data connections or changes addressing.
-            Verb::Adat
-            | Verb::Algs
-            | Verb::Cepr
-            | Verb::Conf
-            | Verb::Cpsv
-            | Verb::Enc
-            | Verb::Esta
-            | Verb::Estp
-            | Verb::Host
-            | Verb::Lprt
-            | Verb::Lpsv
-            | Verb::Mic
-            | Verb::Spsv
-            | Verb::Sscn => self.answer(replies::NOT_IMPLEMENTED, now),
-            verb => self.forward(verb, text.clone(), interrupt, now),
+            verb => match refusal(verb) {
+                Some(reply) => self.answer(reply, now),
+                None => self.forward(verb, text.clone(), interrupt, now),
+            },
         }
     }
 
@@ -257,6 +246,38 @@ impl Session {
 
     fn same_family(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.client.is_ipv4()
+    }
+}
+
+/// The command of a line, or what is answered to a line that has none.
+pub(super) fn command_of(text: &[u8]) -> Result<Command<'_>, Bytes> {
+    command::parse(text).map_err(|error| match error {
+        CommandError::Empty => replies::NO_COMMAND,
+        CommandError::Forbidden => replies::BAD_BYTE,
+        CommandError::Verb => replies::BAD_VERB,
+    })
+}
+
+/// What is answered to a verb that is never forwarded, whatever the backend can.
+pub(super) fn refusal(verb: Verb) -> Option<Bytes> {
+    match verb {
+        Verb::Auth | Verb::Ccc | Verb::Pbsz | Verb::Prot => Some(replies::NO_TLS),
+        // F12: whatever else sets up data connections or changes addressing.
+        Verb::Adat
+        | Verb::Algs
+        | Verb::Cepr
+        | Verb::Conf
+        | Verb::Cpsv
+        | Verb::Enc
+        | Verb::Esta
+        | Verb::Estp
+        | Verb::Host
+        | Verb::Lprt
+        | Verb::Lpsv
+        | Verb::Mic
+        | Verb::Spsv
+        | Verb::Sscn => Some(replies::NOT_IMPLEMENTED),
+        _ => None,
     }
 }
 

@@ -22,13 +22,14 @@ impl Session {
         let state = match self.phase {
             State::Connecting | State::Closed => return None,
             State::Leaving(leaving) => return Some(leaving.until),
-            State::Greeting { until, .. } => Some(until),
+            State::AwaitingUser { until } | State::Greeting { until, .. } => Some(until),
             State::Open { greeted } => {
                 let login = match self.login {
                     Login::None => Some(greeted + timeouts.user.min(timeouts.login)),
                     Login::User => Some(greeted + timeouts.login),
                     Login::Done => self.idle_deadline(),
                 };
+                let login = [login, self.pause_deadline()].into_iter().flatten().min();
                 self.closing_deadline().or(login)
             }
         };
@@ -53,12 +54,20 @@ impl Session {
         let timeouts = self.settings.timeouts.clone();
         match self.phase {
             State::Leaving(leaving) if leaving.until <= now => self.expire_leaving(now, moved),
+            State::AwaitingUser { until } if until <= now => {
+                self.leave_now(Side::Client, Cause::Timeout, Some(replies::LOGIN_TIMEOUT));
+            }
+            State::AwaitingUser { .. } if is_due(self.line_deadline()) => {
+                self.leave_now(Side::Client, Cause::Timeout, Some(replies::TIMEOUT));
+            }
             State::Greeting { until, begun } if until <= now => self.expire_greeting(begun),
             State::Open { greeted } => {
                 let user = self.login == Login::None && greeted + timeouts.user <= now;
                 let login = self.login != Login::Done && greeted + timeouts.login <= now;
                 if is_due(self.closing_deadline()) {
                     self.expire_closing();
+                } else if is_due(self.pause_deadline()) {
+                    self.leave_now(Side::Balancer, Cause::Drain, Some(replies::RETIRED));
                 } else if (user || login) && !self.pending.is_empty() {
                     // It is not the client that keeps its word back: PAM or LDAP hangs behind the backend.
                     let word = Some(replies::NOT_AVAILABLE);
@@ -98,6 +107,16 @@ impl Session {
         Some(self.last_activity + timeouts.idle)
     }
 
+    /// A retired session ends when the client pauses, and not between two commands that belong together, nor
+    /// while a password is typed. One that ends by itself is left to.
+    fn pause_deadline(&self) -> Option<Instant> {
+        let is_over = self.flags.client_eof || !self.is_idle();
+        if !self.flags.retiring || is_over || self.mid_line.is_some() {
+            return None;
+        }
+        Some(self.last_activity + self.settings.timeouts.drain_idle)
+    }
+
     /// After QUIT, a FIN of the client or a 421 nothing more is asked. To close is the backend's affair,
     /// within the time to settle (S11, S13, R8).
     fn closing_deadline(&self) -> Option<Instant> {
@@ -117,11 +136,10 @@ impl Session {
         self.leave_now(side, cause, None);
     }
 
-    /// O2: against slow senders, once a backend is there to take the line.
+    /// O2: against slow senders, once somebody is there to take the line.
     fn line_deadline(&self) -> Option<Instant> {
-        let since = self
-            .mid_line
-            .filter(|_| matches!(self.phase, State::Open { .. }))?;
+        let is_taken = matches!(self.phase, State::AwaitingUser { .. } | State::Open { .. });
+        let since = self.mid_line.filter(|_| is_taken)?;
         Some(since + self.settings.timeouts.line)
     }
 

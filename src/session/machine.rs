@@ -1,13 +1,17 @@
 //! The session's life: phases, deadlines, and how it ends.
 //!
 //! ```text
-//!               ┌────── refused, silent, 421: the next backend (decision 7) ─────┐
-//!               ▼                                                                │
+//!  by user name ──▶ AwaitingUser ──QUIT, too late──▶ Closed
+//!                        │ USER
+//!               ┌────────┘
+//!               │ ┌──── refused, silent, 421: the next backend (decision 7) ─────┐
+//!               ▼ ▼                                                              │
 //!  ──▶ Connecting ──Connected──▶ Greeting ──220──▶ Open ──▶ Leaving ──▶ Closed   │
 //!          │                        │  └───────────────────────────────┼─────────┘
 //!          └── none left ───────────┴── after 220 has begun ───────────┘
 //! ```
-//! `Open` is logged in or not; `Leaving` lets data that is still moving arrive (S15, S11).
+//! `Open` is logged in or not; `Leaving` lets data that is still moving arrive (S15, S11). A client that
+//! ftplb has greeted itself does not see the backend's 220, so that counts as begun with its last line.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -66,6 +70,7 @@ pub struct Session {
 /// The phases of the diagram above.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum State {
+    AwaitingUser { until: Instant },
     Connecting,
     Greeting { until: Instant, begun: bool },
     Open { greeted: Instant },
@@ -102,6 +107,8 @@ pub(super) struct Flags {
     pub(super) service_closing: bool,
     /// The session is to end at its next idle moment (O8).
     pub(super) draining: bool,
+    /// The session is to end when the client next pauses.
+    pub(super) retiring: bool,
     /// The backend refused an EPSV that the client had not asked for (P8).
     pub(super) backend_lacks_epsv: bool,
 }
@@ -136,7 +143,11 @@ impl Session {
             mid_line: None,
             actions: VecDeque::new(),
         };
-        session.pick();
+        if session.settings.pick_by_user {
+            session.await_user(now);
+        } else {
+            session.pick();
+        }
         session
     }
 
@@ -190,6 +201,10 @@ impl Session {
                 };
             }
             Picked::Failed => self.pick(),
+            Picked::Full => {
+                let word = Some(replies::BACKENDS_FULL);
+                self.leave_now(Side::Backend, Cause::Limit, word);
+            }
             Picked::None => self.give_up_connecting(),
         }
     }
@@ -210,6 +225,7 @@ impl Session {
                 self.on_command(ClientLine::Whole { text, interrupt }, now);
             }
             (_, Input::TooLong) => {
+                self.last_activity = now;
                 self.mid_line = None;
                 self.on_command(ClientLine::TooLong, now);
             }
@@ -229,7 +245,7 @@ impl Session {
     /// Something came from the backend's control connection.
     pub fn on_backend(&mut self, input: Input, now: Instant) {
         match self.phase {
-            State::Connecting | State::Closed => {}
+            State::AwaitingUser { .. } | State::Connecting | State::Closed => {}
             State::Greeting { begun: false, .. } => self.on_greeting(input, now),
             _ => self.on_reply_input(input, now),
         }
@@ -247,6 +263,7 @@ impl Session {
     /// The operator wants something of this session.
     pub fn on_order(&mut self, order: Order, now: Instant) {
         match order {
+            Order::Retire => self.flags.retiring = true,
             Order::Drain => self.flags.draining = true,
             Order::Kill => {
                 let word = Some(replies::SHUTTING_DOWN);
@@ -291,7 +308,8 @@ impl Session {
         }
         self.tries += 1;
         self.phase = State::Connecting;
-        self.act(Action::Pick);
+        let user = self.deciding_user();
+        self.act(Action::Pick { user });
     }
 
     fn give_up_connecting(&mut self) {
@@ -310,7 +328,9 @@ impl Session {
                 let word = Some(replies::SHUTTING_DOWN);
                 self.leave_now(Side::Balancer, Cause::Drain, word);
             }
-            State::Connecting | State::Greeting { .. } if self.flags.draining => {
+            State::AwaitingUser { .. } | State::Connecting | State::Greeting { .. }
+                if self.flags.draining =>
+            {
                 let word = Some(replies::SHUTTING_DOWN);
                 self.leave_now(Side::Balancer, Cause::Drain, word);
             }
@@ -327,7 +347,7 @@ impl Session {
 
     /// Whether nothing is under way: no command unanswered, no transfer's data moving. What ends by
     /// itself is left to end by itself.
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         let is_ending = self.flags.quit || self.flags.service_closing;
         self.pending.is_empty() && self.disposition.is_none() && !is_ending && !self.is_data_used()
     }

@@ -32,6 +32,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod unpicked;
 mod waiting;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -61,6 +62,9 @@ pub struct Settings {
     pub backend_passive: BackendPassive,
     /// How a client's active mode is served (A12).
     pub backend_active: BackendActive,
+    /// Whether the backend is picked by the user's name, and so only after USER: ftplb greets the client
+    /// itself then (H5).
+    pub pick_by_user: bool,
 }
 
 /// What came from one of the two control connections.
@@ -95,6 +99,8 @@ pub enum Picked {
     },
     /// A backend was picked and could not be connected.
     Failed,
+    /// The backends that could take the session have as many as they may.
+    Full,
     /// No backend is left that could take the session.
     None,
 }
@@ -125,9 +131,12 @@ pub enum DataEvent {
     },
 }
 
-/// What the operator wants of a session.
+/// What the operator wants of a session. The later ones are stronger; none is taken back.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Order {
+    /// End when the client has been idle for a while: the backend is to lose its sessions without any of
+    /// them noticing more than it must.
+    Retire,
     /// End at the next idle moment (O8).
     Drain,
     /// End now.
@@ -138,7 +147,10 @@ pub enum Order {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Action {
     /// Pick a backend that was not tried yet and dial it; answer with [`Session::on_picked`].
-    Pick,
+    Pick {
+        /// The user's name as the client sent it, where the backend is picked by it; else empty.
+        user: Bytes,
+    },
     /// Send a line; the driver adds the line end.
     Send {
         /// To which party.

@@ -12,10 +12,16 @@ replies! {
     PORT_OK = "200 PORT command successful.";
     EPRT_OK = "200 EPRT command successful.";
     EPSV_ALL_OK = "200 EPSV ALL accepted.";
+    NOOP_OK = "200 NOOP ok.";
+    /// In place of a backend's greeting, and so of no particular server.
+    GREETING = "220 FTP server ready.";
+    GOODBYE = "221 Goodbye.";
+    RETIRED = "421 This server goes out of service, please connect again.";
     SHUTTING_DOWN = "421 Service is shutting down, closing control connection.";
     TIMEOUT = "421 Timeout, closing control connection.";
     LOGIN_TIMEOUT = "421 Login took too long, closing control connection.";
     NOT_AVAILABLE = "421 Service not available, closing control connection.";
+    BACKENDS_FULL = "421 Too many users are connected, try again later.";
     NO_BACKEND = "421 No server is available, try again later.";
     TOO_MANY_ERRORS = "421 Too many errors, closing control connection.";
     LINE_RUNAWAY = "421 Command line without end, closing control connection.";
@@ -32,6 +38,7 @@ replies! {
     NO_TLS = "502 TLS is not offered here.";
     EPSV_ALL_SAID = "503 Only EPSV is allowed after EPSV ALL.";
     PRIVILEGED_PORT = "504 Privileged port refused: the port must be 1024 or above.";
+    LOG_IN_FIRST = "530 Please log in with USER and PASS.";
     USE_FAMILY_1 = "522 Network protocol not supported, use (1)";
     USE_FAMILY_2 = "522 Network protocol not supported, use (2)";
 }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use self::books::Books;
 use self::parties::{Backend, Client, Manner, Random};
 use crate::config::{BackendActive, BackendPassive, PortAddress};
-use crate::ending::Side;
+use crate::ending::{Cause, Ending, Side};
 use crate::limits::{Limits, Timeouts};
 use crate::session::waiting::ClientLine;
 use crate::session::{Action, DataEvent, DataId, Input, Order, Picked, Session, Settings};
@@ -46,6 +46,9 @@ struct World {
     books: Books,
     picking: bool,
     is_drained: bool,
+    is_retired: bool,
+    /// When somebody last did something that the session could see.
+    last_sign: Instant,
     trace: Vec<String>,
 }
 
@@ -62,10 +65,12 @@ impl World {
             port_address: random.pick(&[PortAddress::Reject, PortAddress::UseControlIp]),
             backend_passive: random.pick(&[BackendPassive::Same, BackendPassive::Epsv]),
             backend_active: random.pick(&[BackendActive::Active, BackendActive::Passive]),
+            pick_by_user: random.one_in(3),
         });
         let now = Instant::now();
         let session = Session::new(Arc::clone(&settings), books::CLIENT, books::VIP, now);
-        let client = Client::new(random.pick(&[Manner::Orderly, Manner::Orderly, Manner::Mean]));
+        let manner = random.pick(&[Manner::Orderly, Manner::Orderly, Manner::Mean]);
+        let client = Client::new(manner, settings.pick_by_user);
         let manners = [
             Manner::Orderly,
             Manner::Orderly,
@@ -82,6 +87,8 @@ impl World {
             books: Books::default(),
             picking: false,
             is_drained: false,
+            is_retired: false,
+            last_sign: now,
             trace: Vec::new(),
             random,
         };
@@ -115,6 +122,11 @@ impl World {
                 self.note("drain");
                 self.session.on_order(Order::Drain, self.now);
             }
+            99 if self.random.one_in(20) => {
+                self.is_retired = true;
+                self.note("retire");
+                self.session.on_order(Order::Retire, self.now);
+            }
             _ => {
                 let is_mid_line = self.random.one_in(2);
                 self.session.note_mid_line(is_mid_line, self.now);
@@ -130,8 +142,10 @@ impl World {
         let input = self.client.says(&mut self.random, self.books.port);
         self.note(&format!("client: {input:?}"));
         if self.client.was_heard(&input) {
-            self.books.awaits(&input);
+            let by_us = self.settings.pick_by_user && self.client.user.is_none();
+            self.books.awaits(&input, by_us);
         }
+        self.last_sign = self.now;
         self.session.on_client(input, self.now);
     }
 
@@ -153,6 +167,7 @@ impl World {
             && let Some(input) = self.backend.says(&mut self.random, &self.books)
         {
             self.note(&format!("backend: {input:?}"));
+            self.last_sign = self.now;
             self.session.on_backend(input, self.now);
         }
     }
@@ -160,6 +175,12 @@ impl World {
     fn data_moves(&mut self) {
         if let Some((id, event)) = self.books.data_event(&mut self.random, self.now) {
             self.note(&format!("{id:?}: {event:?}"));
+            if matches!(
+                event,
+                DataEvent::Accepted | DataEvent::Ended(_) | DataEvent::Cut { .. }
+            ) {
+                self.last_sign = self.now;
+            }
             self.session.on_data(id, event, self.now);
         }
     }
@@ -240,8 +261,11 @@ impl World {
             self.note(&format!("    {action:?}"));
             assert!(self.books.closed.is_none(), "after the end");
             match action {
-                Action::Pick => {
+                Action::Pick { user } => {
                     assert!(!self.picking && !self.client.has_heard, "decision 7");
+                    let decides = self.settings.pick_by_user;
+                    let named = self.client.user.clone().filter(|_| decides);
+                    assert_eq!(user, named.unwrap_or_default(), "H5");
                     self.picking = true;
                 }
                 Action::Send {
@@ -260,17 +284,39 @@ impl World {
                     let event = self.books.open(id, is_lease, is_granted, self.now);
                     self.session.on_data(id, event, self.now);
                 }
-                action => self.books.obey(&action, self.now),
+                action => self.obey_plainly(&action),
             }
         }
     }
 
+    fn obey_plainly(&mut self, action: &Action) {
+        if let Action::Close(Ending {
+            cause: Cause::Drain,
+            ..
+        }) = action
+            && !self.is_drained
+        {
+            assert!(self.is_retired, "drained by nobody");
+            assert!(!self.picking && self.client.was_greeted, "not open yet");
+            let paused = self.now - self.last_sign;
+            assert!(paused >= self.settings.timeouts.drain_idle, "no pause");
+            let is_orderly = self.backend.manner == Manner::Orderly;
+            assert!(!is_orderly || !self.books.owes_a_reply(), "in mid-command");
+        }
+        self.books.obey(action, self.now);
+    }
+
     fn client_hears(&mut self, text: &Bytes, alone: bool) {
-        self.client.has_heard = true;
+        let is_unpicked = self.settings.pick_by_user && self.client.user.is_none();
+        // Of a backend.
+        self.client.has_heard |= !is_unpicked;
         if !self.client.was_greeted {
             self.client.was_greeted = parties::is_final(text);
             return;
         }
+        let is_greeting = text.starts_with(b"220") && text.ends_with(b"here");
+        let is_mean = self.backend.manner == Manner::Mean;
+        assert!(is_mean || !is_greeting, "greeted twice");
         let is_in_order = self.backend.manner == Manner::Orderly && !self.is_drained;
         self.books.sent_to_client(text, alone, is_in_order);
     }

@@ -1,11 +1,13 @@
 //! Conversations with the session, by theme. Their names begin with the requirements they show.
 
 mod active;
+mod by_user;
 mod control;
 mod ending;
 mod hold;
 mod login;
 mod passive;
 mod replies;
+mod retire;
 pub(super) mod talk;
 mod transfer;

@@ -61,7 +61,7 @@ impl Session {
                 self.flags.backend_shut = true;
                 self.act(Action::ShutdownBackend);
             }
-            State::Connecting | State::Greeting { .. } => {
+            State::AwaitingUser { .. } | State::Connecting | State::Greeting { .. } => {
                 let ending = Ending::new(Side::Client, self.ending_phase(), Cause::Close);
                 self.close(ending);
             }

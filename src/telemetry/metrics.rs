@@ -10,12 +10,16 @@
 //! ending appear with their first.
 
 mod backend;
+mod condition;
 mod listener;
+mod pool;
 mod process;
 #[cfg(test)]
 mod tests;
 
-use prometheus::core::Collector;
+use std::collections::HashMap;
+
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -25,6 +29,8 @@ use self::backend::BackendFamilies;
 pub use self::backend::{BackendMetrics, DataMode, TransferDirection};
 use self::listener::ListenerFamilies;
 pub use self::listener::{LeaseRefusal, Leg, ListenerMetrics, SessionRefusal};
+use self::pool::PoolFamilies;
+pub use self::pool::PoolMetrics;
 use self::process::Process;
 use crate::ending::Ending;
 
@@ -38,6 +44,7 @@ pub struct Metrics {
     sessions: IntCounterVec,
     listeners: ListenerFamilies,
     backends: BackendFamilies,
+    pools: PoolFamilies,
     log_lines_dropped: IntCounter,
     process: Process,
 }
@@ -63,6 +70,7 @@ impl Metrics {
             ),
             listeners: ListenerFamilies::new(families),
             backends: BackendFamilies::new(families),
+            pools: PoolFamilies::new(families),
             log_lines_dropped: families
                 .counters(
                     "ftplb_log_lines_dropped_total",
@@ -83,6 +91,18 @@ impl Metrics {
     /// The metrics of the backend called `backend` of `pool`.
     pub fn backend(&self, pool: &str, backend: &str) -> BackendMetrics {
         self.backends.resolve(pool, backend)
+    }
+
+    /// Drops every series of the listener called `listener` but what its sessions have made.
+    pub fn forget_listener(&self, listener: &str) {
+        self.listeners.forget(&[("listener", listener)]);
+    }
+
+    /// Drops every series of the backend called `backend` of `pool`.
+    fn forget_backend(&self, pool: &str, backend: &str) {
+        let labels = [("pool", pool), ("backend", backend)];
+        forget(&self.sessions, &labels);
+        self.backends.forget(&labels);
     }
 
     /// Counts the end of a session. Without a `backend` none had greeted it.
@@ -166,10 +186,32 @@ impl<L: Copy + Eq> Each<L> {
         }
     }
 
+    fn get(&self, value: L) -> u64 {
+        let counter = self.counters.iter().find(|(label, _)| *label == value);
+        counter.map_or(0, |(_, counter)| counter.get())
+    }
+
     /// Brings a counter up to a total that is counted elsewhere.
     fn raise(&self, value: L, total: u64) {
         if let Some((_, counter)) = self.counters.iter().find(|(label, _)| *label == value) {
             counter.inc_by(total.saturating_sub(counter.get()));
+        }
+    }
+}
+
+/// Drops the series of a family that have all of these labels.
+fn forget<B: MetricVecBuilder>(family: &MetricVec<B>, labels: &[(&str, &str)]) {
+    for gathered in family.collect() {
+        for metric in gathered.get_metric() {
+            let pairs = { metric.get_label().iter() }.map(|pair| (pair.name(), pair.value()));
+            let found: HashMap<_, _> = pairs.collect();
+            if labels
+                .iter()
+                .all(|(name, value)| found.get(name) == Some(value))
+            {
+                // Whoever was quicker has removed the same.
+                let _removed = family.remove(&found);
+            }
         }
     }
 }

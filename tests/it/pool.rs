@@ -168,7 +168,17 @@ fn every_algorithm_can_be_chosen_and_does_what_its_name_says() {
         // Of equally loaded ones the first, as ipvs has it: no session lasts here.
         ("lc", [2, 3, 4, 5, 6, 7], Some([0; 6])),
         ("wlc", [2, 3, 4, 5, 6, 7], Some([0; 6])),
+        ("sed", [2, 3, 4, 5, 6, 7], Some([0; 6])),
+        ("nq", [2, 3, 4, 5, 6, 7], Some([0; 6])),
+        ("fo", [2, 3, 4, 5, 6, 7], Some([0; 6])),
+        ("ovf", [2, 3, 4, 5, 6, 7], Some([0; 6])),
+        ("lblc", [2, 3, 4, 5, 6, 7], Some([0; 6])),
+        ("lblcr", [2, 3, 4, 5, 6, 7], Some([0; 6])),
+        // Slots 252, 94, 192, 33, 131, 229 of the kernel's hash, each of the backend "modulo three".
+        ("sh", [2, 3, 4, 5, 6, 7], Some([0, 1, 0, 0, 2, 1])),
         ("mh", [2, 3, 4, 2, 3, 4], None),
+        // One VIP, one backend, whoever comes.
+        ("dh", [2, 3, 4, 5, 6, 7], None),
     ] {
         let (doors, proxy) = doors_behind(&format!("algorithm = \"{algorithm}\""));
         let reached = clients.map(|client| {

@@ -1,26 +1,32 @@
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Instant;
 
 use proptest::prelude::*;
 
-use super::Maglev;
-use crate::balance::tests::targets;
-use crate::balance::{Algorithm, Rotation, Snapshot, Target};
+use super::table;
+use crate::balance::tests::{hashing, ids, session_of, targets};
+use crate::balance::{Algorithm, Memory, Request, Snapshot, Target};
 
 /// How many clients a distribution is judged by.
 const CLIENTS: u32 = 100_000;
 
 fn snapshot(targets: Vec<Target>) -> Snapshot {
-    Snapshot::new(Algorithm::SourceHash, targets)
+    hashing(Algorithm::Maglev, false, targets)
 }
 
-fn slots_of(targets: &[Target]) -> Box<[u16]> {
-    Maglev::new(targets.iter().enumerate()).unwrap().slots
+fn slots_of(targets: &[Target]) -> Vec<u16> {
+    table(targets.iter().enumerate()).unwrap().owners().to_vec()
+}
+
+/// The index of the backend of a session.
+fn pick(snapshot: &Snapshot, request: &Request<'_>, tried: &[usize]) -> Option<usize> {
+    snapshot.pick(request, &ids(tried), &Memory::new(1), Instant::now())
 }
 
 /// The backend of a client, by address.
 fn backend(snapshot: &Snapshot, client: IpAddr, tried: &[usize]) -> Option<SocketAddr> {
-    let index = snapshot.pick(client, tried, &Rotation::default())?;
+    let index = pick(snapshot, &session_of(client), tried)?;
     Some(snapshot.targets()[index].address)
 }
 
@@ -31,9 +37,8 @@ fn clients() -> impl Iterator<Item = IpAddr> {
 
 /// The clients' backends, as indexes.
 fn picks(snapshot: &Snapshot) -> Vec<usize> {
-    let rotation = Rotation::default();
     clients()
-        .filter_map(|client| snapshot.pick(client, &[], &rotation))
+        .filter_map(|client| pick(snapshot, &session_of(client), &[]))
         .collect()
 }
 
@@ -70,6 +75,61 @@ fn decision_16_a_client_meets_the_same_backend_for_ever() {
     );
 }
 
+/// The values are those of the same other implementation.
+#[test]
+fn decision_16_a_user_meets_the_same_backend_for_ever() {
+    let snapshot = hashing(Algorithm::UserHash, false, targets(&[1, 2, 3]));
+    let golden: [(&[u8], usize); 8] = [
+        (b"anonymous", 2),
+        (b"alice", 1),
+        (b"scanner-017", 2),
+        (b"partner@example", 0),
+        (b"bob", 2),
+        (b"", 2),
+        ("jörg".as_bytes(), 2),
+        (b"\xff\xfe", 0),
+    ];
+    for (user, index) in golden {
+        for client in ["192.0.2.1", "192.0.2.2", "2001:db8::1"] {
+            let mut request = session_of(client.parse().unwrap());
+            request.user = user;
+            assert_eq!(pick(&snapshot, &request, &[]), Some(index), "{user:?}");
+        }
+    }
+}
+
+#[test]
+fn every_byte_of_a_name_counts_and_so_does_case() {
+    let snapshot = hashing(Algorithm::UserHash, false, targets(&[1; 20]));
+    let backend = |user: &str| {
+        let mut request = session_of(Ipv4Addr::LOCALHOST.into());
+        request.user = user.as_bytes();
+        pick(&snapshot, &request, &[])
+    };
+    for other in ["Backup", "backup ", "backu", "backup1"] {
+        assert_ne!(backend("backup"), backend(other), "{other:?}");
+    }
+}
+
+/// The values are those of the same other implementation.
+#[test]
+fn the_port_counts_only_where_it_is_to() {
+    let golden = [
+        ("192.0.2.1", 1_024, 2),
+        ("192.0.2.1", 65_535, 0),
+        ("2001:db8::1", 1_024, 1),
+        ("2001:db8::1", 1_025, 2),
+    ];
+    let [with, without] =
+        [true, false].map(|port| hashing(Algorithm::Maglev, port, targets(&[1, 2, 3])));
+    for (client, port, index) in golden {
+        let mut request = session_of(client.parse().unwrap());
+        request.client.set_port(port);
+        assert_eq!(pick(&with, &request, &[]), Some(index), "{client} {port}");
+        assert_eq!(pick(&without, &request, &[]), Some(2), "{client} {port}");
+    }
+}
+
 #[test]
 fn decision_16_the_order_of_the_backends_does_not_matter() {
     let straight = targets(&[1, 2, 3, 4]);
@@ -102,9 +162,7 @@ fn ipv6_clients_are_shared_out_by_their_last_bits_too() {
     let mut sessions = [0; 4];
     for n in 0..4_000 {
         let client = Ipv6Addr::from_bits(0x2001_0db8_0000_0000_0000_0000_0000_0000 + n);
-        sessions[snapshot
-            .pick(client.into(), &[], &Rotation::default())
-            .unwrap()] += 1;
+        sessions[pick(&snapshot, &session_of(client.into()), &[]).unwrap()] += 1;
     }
     assert!(
         sessions
@@ -119,10 +177,8 @@ fn the_clients_of_a_tried_backend_are_shared_out_among_the_others() {
     let snapshot = snapshot(targets(&[1; 5]));
     let mut sessions = [0; 5];
     for client in clients().take(20_000) {
-        let first = snapshot.pick(client, &[], &Rotation::default()).unwrap();
-        let second = snapshot
-            .pick(client, &[first], &Rotation::default())
-            .unwrap();
+        let first = pick(&snapshot, &session_of(client), &[]).unwrap();
+        let second = pick(&snapshot, &session_of(client), &[first]).unwrap();
         assert_ne!(first, second);
         if first == 0 {
             sessions[second] += 1;

@@ -1,8 +1,9 @@
+use std::time::Instant;
+
 use proptest::prelude::*;
 
-use super::Rotation;
-use crate::balance::tests::{CLIENT, Loaded};
-use crate::balance::{Algorithm, Snapshot};
+use crate::balance::tests::{CLIENT, Loaded, hashing, ids, session_of, targets};
+use crate::balance::{Algorithm, Memory, Snapshot};
 
 /// A snapshot of idle backends of these weights.
 fn snapshot(algorithm: Algorithm, weights: &[u32]) -> Snapshot {
@@ -11,9 +12,14 @@ fn snapshot(algorithm: Algorithm, weights: &[u32]) -> Snapshot {
 }
 
 /// The next picks as letters, `-` for none.
-fn spell(snapshot: &Snapshot, tried: &[usize], rotation: &Rotation, picks: usize) -> String {
+fn spell(snapshot: &Snapshot, tried: &[usize], memory: &Memory, picks: usize) -> String {
     let letter = |index| char::from(b'A' + u8::try_from(index).unwrap());
-    let pick = |_| snapshot.pick(CLIENT, tried, rotation).map_or('-', letter);
+    let (request, now) = (session_of(CLIENT), Instant::now());
+    let pick = |_| {
+        snapshot
+            .pick(&request, &ids(tried), memory, now)
+            .map_or('-', letter)
+    };
     (0..picks).map(pick).collect()
 }
 
@@ -30,7 +36,7 @@ fn round_robin_takes_the_next_available_after_the_last_pick() {
     for (weights, tried, picks) in table {
         let snapshot = snapshot(Algorithm::RoundRobin, weights);
         assert_eq!(
-            spell(&snapshot, tried, &Rotation::default(), 6),
+            spell(&snapshot, tried, &Memory::new(1), 6),
             picks,
             "{weights:?}"
         );
@@ -54,7 +60,7 @@ fn weighted_round_robin_goes_round_as_ipvs_does() {
     for (weights, tried, picks) in table {
         let snapshot = snapshot(Algorithm::WeightedRoundRobin, weights);
         assert_eq!(
-            spell(&snapshot, tried, &Rotation::default(), 12),
+            spell(&snapshot, tried, &Memory::new(1), 12),
             picks,
             "{weights:?}"
         );
@@ -63,11 +69,11 @@ fn weighted_round_robin_goes_round_as_ipvs_does() {
 
 #[test]
 fn a_retry_goes_on_from_the_failed_pick() {
-    let rotation = Rotation::default();
+    let memory = Memory::new(1);
     let round_robin = snapshot(Algorithm::RoundRobin, &[1, 1, 1]);
-    assert_eq!(spell(&round_robin, &[], &rotation, 1), "A");
-    assert_eq!(spell(&round_robin, &[0], &rotation, 1), "B");
-    assert_eq!(spell(&round_robin, &[], &rotation, 2), "CA");
+    assert_eq!(spell(&round_robin, &[], &memory, 1), "A");
+    assert_eq!(spell(&round_robin, &[0], &memory, 1), "B");
+    assert_eq!(spell(&round_robin, &[], &memory, 2), "CA");
 }
 
 #[test]
@@ -95,15 +101,26 @@ fn the_round_goes_on_when_the_backends_change() {
         ),
     ];
     for (algorithm, changes) in table {
-        let rotation = Rotation::default();
+        let memory = Memory::new(1);
         for (weights, picks) in changes {
             let snapshot = snapshot(algorithm, weights);
             assert_eq!(
-                &spell(&snapshot, &[], &rotation, picks.len()),
+                &spell(&snapshot, &[], &memory, picks.len()),
                 picks,
                 "{weights:?}"
             );
         }
+    }
+}
+
+#[test]
+fn a_backend_in_slow_start_is_taken_as_often_as_its_share() {
+    let memory = Memory::new(1);
+    for (share, picks) in [(1, "AAAAAB"), (3, "AAABABAB"), (5, "ABABABABAB")] {
+        let mut targets = targets(&[5, 5]);
+        targets[1].share = share;
+        let snapshot = hashing(Algorithm::WeightedRoundRobin, false, targets);
+        assert_eq!(spell(&snapshot, &[], &memory, picks.len()), picks);
     }
 }
 
@@ -115,12 +132,12 @@ proptest! {
         before in proptest::collection::vec(0..12u32, 1..6),
         picks_before in 0..30usize,
     ) {
-        let rotation = Rotation::default();
-        spell(&snapshot(Algorithm::WeightedRoundRobin, &before), &[], &rotation, picks_before);
+        let memory = Memory::new(1);
+        spell(&snapshot(Algorithm::WeightedRoundRobin, &before), &[], &memory, picks_before);
         let scaled: Vec<_> = weights.iter().map(|weight| weight * scale).collect();
         let snapshot = snapshot(Algorithm::WeightedRoundRobin, &scaled);
         let sum: u32 = scaled.iter().sum();
-        let picks = spell(&snapshot, &[], &rotation, usize::try_from(sum).unwrap());
+        let picks = spell(&snapshot, &[], &memory, usize::try_from(sum).unwrap());
         for (letter, weight) in ('A'..).zip(&scaled) {
             let times = picks.chars().filter(|pick| *pick == letter).count();
             prop_assert_eq!(u32::try_from(times).unwrap(), *weight);

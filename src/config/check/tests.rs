@@ -11,6 +11,11 @@ address = "192.0.2.1"
 address = "10.0.0.11"
 "#;
 
+/// [`GOOD`] with `text` in its pool, from line 4 on.
+pub(in crate::config) fn good_pool_with(text: &str) -> String {
+    GOOD.replace("[[pool]]\n", &format!("[[pool]]\n{text}\n"))
+}
+
 fn surroundings() -> Surroundings {
     Surroundings {
         ephemeral_ports: Some(32_768..=60_999),
@@ -64,8 +69,11 @@ fn a_problem_reads_as_file_line_column_key_message_and_hint() {
     assert_eq!(
         problems(&text)[0].to_string(),
         "x.toml:4:17: pool[0].algorithm: \"wlcc\" is no algorithm\n    hint: one of \
-         least_connections (lc), round_robin (rr), source_hash (mh), \
-         weighted_least_connections (wlc), weighted_round_robin (wrr)"
+         destination_hash (dh), least_connections (lc), locality_least_connections (lblc), \
+         locality_least_connections_replicated (lblcr), maglev (mh), never_queue (nq), \
+         power_of_two_choices (twos), round_robin (rr), shortest_expected_delay (sed), \
+         source_hash (sh), user_hash, weighted_failover (fo), weighted_least_connections (wlc), \
+         weighted_overflow (ovf), weighted_round_robin (wrr)"
     );
     assert_eq!(
         problems(&format!("{GOOD}[timeouts]\nidle = \"1m\"\n"))[0].to_string(),
@@ -116,15 +124,15 @@ idle = 600
 connect = "0s"
 [log]
 filter = "ftplb=loud"
-=> 1 verbose: there is no such key | the keys here are pool, listener, limits, timeouts, admin, log
+=> 1 verbose: there is no such key | the keys here are pool, listener, limits, timeouts, scripts, admin, log
 => 2 listener[0].address: is missing | write address = "0.0.0.0:21"
 => 3 listener[0].adress: there is no such key | did you mean `address`?
 => 4 listener[0].passive_ports: "20-10" ends before it begins | write "10-20"
 => 5 listener[0].strict_port20: "yes" is neither true nor false | write true or false
 => 7 listener[1].address: "nowhere" is no address | names are not looked up: write the IP address
 => 8 listener[1].pool: there is no pool "b" | the pools are: a
-=> 11 pool[0].algorithm: 7 is no algorithm | one of least_connections (lc)
-=> 12 pool[0].health.password: is missing | the probe "login" has both a user and a password
+=> 11 pool[0].algorithm: 7 is no algorithm | one of destination_hash (dh)
+=> 12 pool[0].health.password: is missing | the probes "login" and "transfer" have
 => 12 pool[0].health.rise: 0 is out of range | a whole number from 1 to 1000
 => 12 pool[0].health.fal: there is no such key | did you mean `fall`?
 => 14 pool[0].backend[0].address: nobody can connect to 10.0.0.1:0 | the address and port of one

@@ -1,6 +1,7 @@
 //! Each key that is wrong by itself is reported with its line and a hint.
 
-use super::super::check::tests::{GOOD, assert_cases, problems, result};
+use super::super::check::tests::{GOOD, assert_cases, good_pool_with, problems, result};
+use super::super::{HealthCheck, Probe};
 
 #[test]
 fn each_key_that_is_not_known_is_named_with_those_that_are() {
@@ -14,10 +15,10 @@ session = 1
 ---
 [admin]
 port = 1
-=> 7 admin.port: there is no such key | the keys here are address
+=> 7 admin.port: there is no such key | the keys here are address, api
 ---
 "a b" = 1
-=> 6 pool[0].backend[0]."a b": there is no such key | the keys here are address, weight, name
+=> 6 pool[0].backend[0]."a b": there is no such key | the keys here are address,
 "#;
     assert_cases(behind_line_5, |text| format!("{GOOD}{text}"));
 }
@@ -81,6 +82,30 @@ format = "json"
 }
 
 #[test]
+fn each_mistake_in_what_serves_operators_is_reported() {
+    let behind_line_5 = r#"
+[admin]
+address = true
+=> 7 admin.address: true is no address | an IP address and port, in quotes
+---
+[admin]
+api = "0.0.0.0:9122"
+=> 7 admin.api: 0.0.0.0:9122 is not only this host's own | the absolute path of a Unix socket, or a
+---
+[scripts]
+run_as = "a b"
+timeout = "0s"
+=> 7 scripts.run_as: "a b" is no user | a user, "nobody", or a user and a group, "nobody:nogroup"
+=> 8 scripts.timeout: "0s" is out of range
+---
+[timeouts]
+backend_drain = "0s"
+=> 7 timeouts.backend_drain: "0s" is out of range
+"#;
+    assert_cases(behind_line_5, |text| format!("{GOOD}{text}"));
+}
+
+#[test]
 fn each_mistake_in_a_listener_is_reported() {
     let in_listener = r#"
 passive_ports = "1000-2000"
@@ -136,17 +161,287 @@ ejection = { failures = 0 }
 => 4 pool[0].ejection.failures: 0 is out of range
 ---
 health = { user = "x" }
-=> 4 pool[0].health.user: has no use: the probe does not log in | the probe "login" has both
+=> 4 pool[0].health.user: has no use: the probe does not log in | the probes "login" and
 ---
 health = { password = "x" }
 => 4 pool[0].health.password: has no use: the probe does not log in
 ---
 health = { probe = "login", password = "x" }
 => 4 pool[0].health.user: is missing
+---
+hash_port = 1
+=> 4 pool[0].hash_port: 1 is neither true nor false
+---
+sorry = "10.0.0.9:0"
+=> 4 pool[0].sorry: nobody can connect to 10.0.0.9:0 | the address and port of one FTP server
+---
+slow_start = "2days"
+=> 4 pool[0].slow_start: "2days" is out of range | a number with its unit, such as "90s" or "5m", from 0s
+---
+quorum = true
+=> 4 pool[0].quorum: true is no table
+---
+quorum = { weight = 0, on_lost = "x" }
+=> 4 pool[0].quorum.weight: 0 is out of range
+=> 4 pool[0].quorum.on_lost: there is no such key | the keys here are weight, hysteresis, on_up, on_down
+---
+waiting = { time = "0s", sessions = 0 }
+=> 4 warning: pool[0].waiting: has no use
+=> 4 pool[0].waiting.time: "0s" is out of range
+=> 4 pool[0].waiting.sessions: 0 is out of range | a whole number from 1 to 1000000
 "#;
-    assert_cases(in_pool, |text| {
-        GOOD.replace("[[pool]]\n", &format!("[[pool]]\n{text}"))
-    });
+    assert_cases(in_pool, good_pool_with);
+}
+
+#[test]
+fn each_mistake_in_a_check_is_reported() {
+    let in_pool = r#"
+health = []
+=> 4 pool[0].health: is an empty list | write false for no checks
+---
+health = ["tcp"]
+=> 4 pool[0].health[0]: "tcp" is no table
+---
+health = [
+    { probe = "tcp" },
+    { probe = "ping", interval = "0s" },
+]
+=> 6 pool[0].health[1].probe: "ping" is not known here | one of "greeting", "http", "login", "script", "tcp", "transfer"
+=> 6 pool[0].health[1].interval: "0s" is out of range
+---
+health = { retry_interval = "0s", warmup = "2days", fast_recovery = "yes", address = ":0" }
+=> 4 pool[0].health.retry_interval: "0s" is out of range | a number with its unit, such as "90s" or "5m", from 1ms
+=> 4 pool[0].health.warmup: "2days" is out of range | a number with its unit, such as "90s" or "5m", from 0s
+=> 4 pool[0].health.fast_recovery: "yes" is neither true nor false
+=> 4 pool[0].health.address: ":0" is no address to check | an IP address, "192.0.2.1", a port, ":2121", or both
+---
+health = { probe = "transfer" }
+=> 4 pool[0].health.user: is missing | the probes "login" and "transfer" have both a user and a password
+=> 4 pool[0].health.password: is missing
+---
+health = { file = "x", via = "listener", command = "x", run_as = "x", dynamic_weight = true }
+=> 4 pool[0].health.file: has no use: the probe does not transfer anything | leave it out, or write probe = "transfer"
+=> 4 pool[0].health.via: has no use: the probe does not transfer anything
+=> 4 pool[0].health.command: has no use: the probe does not run a script | leave it out, or write probe = "script"
+=> 4 pool[0].health.run_as: has no use: the probe does not run a script
+=> 4 pool[0].health.dynamic_weight: has no use: the probe does not run a script
+---
+health = { probe = "login", user = "x", password = "x", url = "/", host = "x", status = "200", digest = "d41d8cd98f00b204e9800998ecf8427e", regex = "x", regex_no_match = true }
+=> 4 pool[0].health.url: has no use: the probe does not speak HTTP | leave it out, or write probe = "http"
+=> 4 pool[0].health.host: has no use: the probe does not speak HTTP
+=> 4 pool[0].health.status: has no use: the probe does not speak HTTP
+=> 4 pool[0].health.digest: has no use: the probe does not speak HTTP
+=> 4 pool[0].health.regex: has no use: the probe does not speak HTTP
+=> 4 pool[0].health.regex_no_match: has no use: the probe does not speak HTTP
+---
+health = { probe = "script" }
+=> 4 pool[0].health.command: is missing | write command = "/usr/local/bin/check --fast"
+---
+health = { probe = "script", command = "it's", run_as = ":g" }
+=> 4 pool[0].health.command: "it's" has a quote or a backslash that nothing follows | close every quote
+=> 4 pool[0].health.run_as: ":g" is no user
+---
+health = { probe = "http", address = ":80", url = "status", host = "a b", status = "2xx", digest = "md5", regex = "(" }
+=> 4 pool[0].health.url: "status" is no path | such as "/status?full=1"
+=> 4 pool[0].health.host: "a b" is no host | the name of a host
+=> 4 pool[0].health.status: "2xx" are no status codes | codes from 100 to 999: "200-299" or
+=> 4 pool[0].health.digest: "md5" is no MD5 digest | 32 hexadecimal digits, as md5sum prints them
+=> 4 pool[0].health.regex: "(" is no regular expression: unclosed group | the syntax is that of
+---
+health = { probe = "http", address = ":80", regex_no_match = true }
+=> 4 pool[0].health.regex_no_match: has no use: there is no regex | write the regex that must not match
+"#;
+    assert_cases(in_pool, good_pool_with);
+}
+
+#[test]
+fn each_mistake_in_a_script_is_reported() {
+    let in_pool = r#"
+on_up = ""
+=> 4 pool[0].on_up: has no program | a program and its arguments: "/usr/local/bin/check --fast"
+---
+on_up = "  # nothing"
+=> 4 pool[0].on_up: has no program
+---
+on_up = 5
+=> 4 pool[0].on_up: 5 is no command
+---
+on_down = []
+=> 4 pool[0].on_down: is an empty list | write something into it, or leave the key out
+---
+on_down = ["", "x"]
+=> 4 pool[0].on_down: has no program
+---
+on_down = [
+    "x",
+    5,
+    "\u0000",
+]
+=> 6 pool[0].on_down[1]: 5 is no word of a command | write each word in quotes
+=> 7 pool[0].on_down[2]: contains a NUL character
+---
+on_down = "./notify down"
+=> 4 pool[0].on_down: "./notify" is a relative path | the absolute path of the program, or a name to be
+---
+on_down = ["bin/notify"]
+=> 4 pool[0].on_down: "bin/notify" is a relative path
+---
+on_up = { run_as = "nobody" }
+=> 4 pool[0].on_up.command: is missing | write command =
+---
+on_up = { command = "x", user = "nobody" }
+=> 4 pool[0].on_up.user: there is no such key | the keys here are command, run_as
+---
+quorum = { on_down = { command = "x\u0000", run_as = 5 } }
+=> 4 pool[0].quorum.on_down.command: contains a NUL character
+=> 4 pool[0].quorum.on_down.run_as: 5 is no user
+"#;
+    assert_cases(in_pool, good_pool_with);
+}
+
+#[test]
+fn each_mistake_in_a_backend_or_what_finds_them_is_reported() {
+    let behind_line_5 = r#"
+max_sessions = -1
+resume_sessions = "x"
+=> 6 pool[0].backend[0].max_sessions: -1 is out of range | a whole number from 0 to 4294967295
+=> 7 pool[0].backend[0].resume_sessions: "x" is no whole number
+---
+health = { probe = "tcp", user = "x" }
+on_up = ["./x"]
+=> 6 pool[0].backend[0].health.user: has no use: the probe does not log in
+=> 7 pool[0].backend[0].on_up: "./x" is a relative path
+---
+[[pool.discover]]
+port = 0
+weight = 65536
+record = "a"
+=> 6 pool[0].discover[0].name: is missing | write name = "ftp.example.com"
+=> 7 pool[0].discover[0].port: 0 is out of range | a whole number from 1 to 65535
+=> 8 pool[0].discover[0].weight: 65536 is out of range | a whole number from 0 to 65535
+=> 9 pool[0].discover[0].record: "a" is not known here | one of "address", "srv"
+---
+[[pool.discover]]
+name = "10.0.0.11"
+min_interval = "0s"
+max_interval = "2days"
+=> 7 pool[0].discover[0].name: "10.0.0.11" is an address, not a name | write [[pool.backend]] with it
+=> 8 pool[0].discover[0].min_interval: "0s" is out of range
+=> 9 pool[0].discover[0].max_interval: "2days" is out of range
+---
+[[pool.discover]]
+name = "_ftp._tcp.example.com"
+record = "srv"
+port = 21
+weight = 2
+=> 9 pool[0].discover[0].port: has no use: each SRV record has a port | leave it out, or write record
+=> 10 pool[0].discover[0].weight: has no use: each SRV record has a weight
+---
+[[pool.discover]]
+name = "ftp.example.com"
+servers = "10.0.0.53"
+=> 8 pool[0].discover[0].servers: "10.0.0.53" is no list | write it in brackets: [...]
+---
+[[pool.discover]]
+name = "ftp.example.com"
+servers = []
+=> 8 pool[0].discover[0].servers: is an empty list
+---
+[[pool.discover]]
+name = "ftp.example.com"
+servers = [
+    "10.0.0.53",
+    "dns.example",
+    "0.0.0.0",
+]
+=> 10 pool[0].discover[0].servers[1]: "dns.example" is no address | names are not looked up
+=> 11 pool[0].discover[0].servers[2]: nobody can connect to 0.0.0.0:53 | the address of one name server
+"#;
+    assert_cases(behind_line_5, |text| format!("{GOOD}{text}"));
+}
+
+#[test]
+fn a_check_is_one_table_or_several_and_a_backend_may_have_its_own() {
+    let of = |pool: &str, backend: &str| {
+        let text = format!("{}{backend}", good_pool_with(pool));
+        let config = result(&text).unwrap().config;
+        let pool = &config.pools[0];
+        let probes = |checks: &[HealthCheck]| -> Vec<Probe> {
+            checks.iter().map(|check| check.probe.clone()).collect()
+        };
+        let own = pool.backends[0].health.as_deref().map(probes);
+        (probes(&pool.health), own)
+    };
+    let (tcp, greeting) = (Probe::Tcp, Probe::Greeting);
+    let is_tcp = "health = { probe = \"tcp\" }";
+    assert_eq!(of("", ""), (vec![greeting.clone()], None));
+    assert_eq!(of(is_tcp, ""), (vec![tcp.clone()], None));
+    assert_eq!(
+        of("health = [{ probe = \"tcp\" }, {}]", "health = false"),
+        (vec![tcp.clone(), greeting.clone()], Some(Vec::new()))
+    );
+    assert_eq!(
+        of("health = false", "health = true"),
+        (Vec::new(), Some(vec![greeting.clone()]))
+    );
+    assert_eq!(of("", is_tcp), (vec![greeting], Some(vec![tcp])));
+}
+
+#[test]
+fn the_times_of_a_check_follow_from_its_interval_unless_they_are_written() {
+    let of = |health: &str| {
+        let config = result(&good_pool_with(&format!("health = {{ {health} }}"))).unwrap();
+        let check = &config.config.pools[0].health[0];
+        [check.interval, check.retry_interval, check.warmup].map(|time| time.as_millis())
+    };
+    assert_eq!(of(""), [5_000, 5_000, 1_250]);
+    assert_eq!(of("interval = \"2s\""), [2_000, 2_000, 500]);
+    assert_eq!(
+        of("interval = \"2s\", retry_interval = \"1s\", warmup = \"0s\""),
+        [2_000, 1_000, 0]
+    );
+}
+
+#[test]
+fn a_script_is_text_that_is_split_words_as_they_are_or_a_table() {
+    for (written, words, run_as) in [
+        ("\"up\"", &["up"][..], None),
+        (
+            r#"'/bin/up  "a b" c\ d ""'"#,
+            &["/bin/up", "a b", "c d", ""],
+            None,
+        ),
+        (
+            "\"up 'it is' $HOME | *\"",
+            &["up", "it is", "$HOME", "|", "*"],
+            None,
+        ),
+        (
+            "[\"up\", \"a b\", \"it's\", \"# no\"]",
+            &["up", "a b", "it's", "# no"],
+            None,
+        ),
+        ("{ command = \"up now\" }", &["up", "now"], None),
+        (
+            "{ command = [\"up\"], run_as = \"u:g\" }",
+            &["up"],
+            Some(("u", Some("g"))),
+        ),
+        (
+            "{ command = \"up\", run_as = \"u\" }",
+            &["up"],
+            Some(("u", None)),
+        ),
+    ] {
+        let config = result(&good_pool_with(&format!("on_up = {written}")))
+            .unwrap()
+            .config;
+        let script = config.pools[0].notify.on_up.as_ref().expect("a script");
+        assert_eq!(script.words, words, "{written}");
+        let found = script.run_as.as_ref();
+        let found = found.map(|of| (of.user.as_str(), of.group.as_deref()));
+        assert_eq!(found, run_as, "{written}");
+    }
 }
 
 #[test]
@@ -170,9 +465,9 @@ fn true_and_false_switch_a_table_on_and_off() {
         let pool = &config.pools[0];
         [
             pool.affinity.is_some(),
-            pool.health.is_some(),
+            !pool.health.is_empty(),
             pool.ejection.is_some(),
-            config.admin.is_some(),
+            config.admin.address.is_some(),
         ]
     };
     assert_eq!(of(""), [false, true, true, false]);

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use toml::{Table, Value};
 
 use super::super::check::{Surroundings, check};
-use super::super::{Config, Probe, Secret};
+use super::super::{Admin, Config, HealthCheck, HttpProbe, Probe, Script, Secret};
 use super::show;
 
 /// Every key that there is, no value a default.
@@ -29,26 +30,60 @@ data_peer_check = "off"
 
 [[pool]]
 name = "a"
-health = { probe = "tcp", interval = "1m 1ms" }
+health = { probe = "tcp", interval = "1m 1ms", retry_interval = "1s", warmup = "0s", fast_recovery = true, address = ":2121" }
 [[pool.backend]]
 address = "[2001:db8::1]:21"
+health = false
 
 [[pool]]
 name = "b \" \\ ü"
 algorithm = "mh"
+hash_port = true
 backend_passive = "epsv"
 backend_active = "passive"
 source = "10.0.0.1"
 affinity = { timeout = "1h", prefix_v4 = 24, prefix_v6 = 56, entries = 7 }
-health = { probe = "login", user = "u", password = "p", interval = "7s", timeout = "3s", rise = 1, fall = 9 }
+health = [
+    { probe = "login", user = "u", password = "p", interval = "7s", timeout = "3s", rise = 1, fall = 9 },
+    { probe = "transfer", user = "v", password = "q", via = "listener", file = "a \" b" },
+    { probe = "transfer", user = "v", password = "q", address = "10.0.0.13" },
+    { probe = "script", command = """/bin/check 'it is' "\t" \\\"\n # no word""", run_as = "nobody", dynamic_weight = true, address = "[2001:db8::1]" },
+    { probe = "http", url = "/a?b", host = "ftp.example", status = "200,204,300-310", digest = "D41D8CD98F00B204E9800998ECF8427E", regex = '^a\s"b"', regex_no_match = true, address = "[2001:db8::1]:80" },
+]
+alpha = true
+quorum = { weight = 4, hysteresis = 1, on_up = "up", on_down = { command = "/bin/down now", run_as = "u:g" } }
+sorry = "10.0.0.99:2121"
+on_up = ["/bin/up", "", "a b", "\t\n"]
+on_down = { command = ["down"], run_as = "u" }
+omega = true
+slow_start = "30s"
+waiting = { time = "3s", sessions = 17 }
 ejection = { failures = 4, time = "90s" }
 [[pool.backend]]
 address = "10.0.0.11:2121"
 weight = 0
 name = "b0"
+max_sessions = 100
+resume_sessions = 80
+on_up = "up b0"
+on_down = "down b0"
 [[pool.backend]]
 address = "10.0.0.12:21"
 weight = 5
+health = { probe = "script", command = ["check", "b1"] }
+[[pool.discover]]
+name = "ftp.example.com"
+record = "address"
+port = 2121
+weight = 3
+max_sessions = 9
+resume_sessions = 8
+min_interval = "1s"
+max_interval = "2m"
+servers = ["10.0.0.53:53", "[2001:db8::53]:5353"]
+[[pool.discover]]
+name = "_ftp._tcp.example.com."
+record = "srv"
 
 [limits]
 sessions = 11
@@ -77,10 +112,17 @@ data_idle = "10s"
 settle = "11s"
 upload_end = "3ms"
 drain = "1day 12s"
+backend_drain = "14s"
+drain_idle = "0s"
 keepalive = "13s"
+
+[scripts]
+run_as = "nobody:nogroup"
+timeout = "9s"
 
 [admin]
 address = "[::1]:9999"
+api = "/run/ftplb/api.sock"
 
 [log]
 format = "json"
@@ -88,14 +130,17 @@ filter = "info,ftplb=debug"
 file = "/var/log/ftplb \" log"
 "#;
 
-/// Only what must be written, but that affinity and the admin port are on for their defaults to show.
+/// Only what must be written, but that what is off is on for its defaults to show.
 const SHORT: &str = r#"
 [[listener]]
 address = "0.0.0.0:21"
 [[pool]]
 affinity = true
+waiting = true
 [[pool.backend]]
 address = "192.0.2.11"
+[[pool.discover]]
+name = "ftp.example.com"
 [admin]
 "#;
 
@@ -105,17 +150,23 @@ fn config(text: &str) -> Config {
         .config
 }
 
+/// Every check of every pool and backend.
+fn checks(config: &mut Config) -> impl Iterator<Item = &mut HealthCheck> {
+    config.pools.iter_mut().flat_map(|pool| {
+        let of_backends = pool.backends.iter_mut().filter_map(|b| b.health.as_mut());
+        pool.health.iter_mut().chain(of_backends.flatten())
+    })
+}
+
 #[test]
 fn what_is_shown_is_read_back_the_same() {
     for text in [FULL, SHORT, &SHORT.replace("[admin]", "[log]")] {
         let mut expected = config(text);
         let shown = show(&expected);
-        for health in expected
-            .pools
-            .iter_mut()
-            .filter_map(|pool| pool.health.as_mut())
-        {
-            if let Probe::Login { password, .. } = &mut health.probe {
+        for check in checks(&mut expected) {
+            if let Probe::Login { password, .. } | Probe::Transfer { password, .. } =
+                &mut check.probe
+            {
                 *password = Secret("***".to_owned());
             }
         }
@@ -145,22 +196,42 @@ proptest! {
         seconds in 1..32_400_u64,
         name in "[^\\p{Cc}]{1,12}",
         ports in (1_024..40_000_u16, 0..20_000_u16),
+        words in prop::collection::vec("[^\\x00]{0,12}", 0..4),
+        pattern in "[a-z\"'#\\\\\n\t\u{1f}\u{7f}é\u{85}]{0,8}",
+        micros in 0..86_400_000_000_u64,
     ) {
         let mut expected = config(SHORT);
         expected.limits.command_line_bytes = sizes[0];
         expected.limits.queued_bytes = sizes[1] * 8;
         expected.limits.reply_bytes = sizes[2] * 8;
         expected.limits.sessions = sessions;
-        let [idle, drain, settle] = milliseconds.map(std::time::Duration::from_millis);
+        let [idle, drain, settle] = milliseconds.map(Duration::from_millis);
         expected.timeouts.idle = idle;
         expected.timeouts.drain = drain;
         expected.timeouts.settle = settle;
-        expected.timeouts.keepalive = std::time::Duration::from_secs(seconds);
+        expected.timeouts.keepalive = Duration::from_secs(seconds);
+        let mut script = Script { words: vec!["x".to_owned()], run_as: None };
+        script.words.extend(words);
+        let pool = &mut expected.pools[0];
+        pool.notify.on_up = Some(script.clone());
+        let http = HttpProbe {
+            path: "/".to_owned(),
+            host: None,
+            status: vec![100..=200, 999..=999],
+            digest: None,
+            regex: Some(regex::escape(&pattern)),
+            regex_no_match: false,
+        };
+        let warmup = Duration::from_micros(micros);
+        let check = HealthCheck { warmup, ..pool.health[0].clone() };
+        for probe in [Probe::Script { script, dynamic_weight: false }, Probe::Http(http)] {
+            pool.health.push(HealthCheck { probe, ..check.clone() });
+        }
         expected.pools[0].backends[0].name.clone_from(&name);
         expected.pools[0].name = name;
         expected.listeners[0].passive_ports = ports.0..=ports.0 + ports.1;
         // 9121 is the admin port, which may not be passive.
-        expected.admin = None;
+        expected.admin = Admin::default();
         prop_assert_eq!(config(&show(&expected)), expected);
     }
 }
@@ -168,21 +239,29 @@ proptest! {
 #[test]
 fn the_document_has_every_key_with_its_default() {
     let rows = documented();
-    let written: BTreeSet<_> = keys(FULL).into_keys().collect();
+    let written: BTreeSet<_> = keys(FULL)
+        .into_keys()
+        .filter(|key| !is_elsewhere(key))
+        .collect();
     let documented: BTreeSet<_> = rows.keys().cloned().collect();
     assert_eq!(
         documented, written,
         "docs/configuration.md and the configuration differ"
     );
     let mut shown = keys(&show(&config(SHORT)));
-    // Whether affinity is off by default; SHORT has it on.
-    shown.extend(keys(&show(&config(&SHORT.replace("affinity = true", "")))));
-    // Of these the value is that of SHORT, or follows from it.
+    // What is off by default; SHORT has it on.
+    let off = SHORT.replace("affinity = true\nwaiting = true\n", "");
+    shown.extend(keys(&show(&config(&off))));
+    // Of these the value is that of SHORT, or follows from it or from another key.
     for key in [
         "listener.address",
         "listener.pool",
         "pool.backend.address",
         "pool.backend.name",
+        "pool.discover.name",
+        "pool.health.retry_interval",
+        "pool.health.warmup",
+        "pool.quorum",
     ] {
         assert!(shown.remove(key).is_some(), "{key}");
     }
@@ -192,6 +271,13 @@ fn the_document_has_every_key_with_its_default() {
             None => assert!(!default.contains('`'), "{key} has no default but {default}"),
         }
     }
+}
+
+/// Whether a key is in a table that is explained once, and not everywhere that it may stand: the health
+/// of one backend, a script.
+fn is_elsewhere(key: &str) -> bool {
+    let is_in_script = |of: &str| key.contains(&format!(".{of}."));
+    key.starts_with("pool.backend.health.") || is_in_script("on_up") || is_in_script("on_down")
 }
 
 #[test]
@@ -211,6 +297,7 @@ fn the_example_is_right_and_shows_every_section() {
         "[[pool.backend]]",
         "[limits]",
         "[timeouts]",
+        "[scripts]",
         "[admin]",
         "[log]",
     ] {
@@ -220,6 +307,29 @@ fn the_example_is_right_and_shows_every_section() {
     let all = text.replace("\n# = ", "\n");
     assert_ne!(all, text);
     check(&all, "ftplb.example.toml", &surroundings).unwrap_or_else(|found| panic!("{found:#?}"));
+}
+
+#[test]
+fn every_example_in_the_document_is_right() {
+    let listener = "[[listener]]\naddress = \"192.0.2.1\"\n";
+    let backend = "[[pool.backend]]\naddress = \"192.0.2.11\"\nweight = 2\nmax_sessions = 9\n";
+    let document = file("docs/configuration.md");
+    let blocks = document.split("```toml\n").skip(1);
+    let mut count = 0;
+    for block in blocks.filter_map(|rest| rest.split("```").next()) {
+        let text = if block.contains("[[listener]]") {
+            block.to_owned()
+        } else if block.contains("[[pool]]") {
+            format!("{listener}{block}{backend}")
+        } else {
+            format!("{listener}[[pool]]\n{backend}{block}")
+        };
+        let checked = check(&text, "x.toml", &Surroundings::default());
+        let checked = checked.unwrap_or_else(|found| panic!("{text}{found:#?}"));
+        assert_eq!(checked.warnings, [], "{text}");
+        count += 1;
+    }
+    assert!(count > 3, "the examples are not found");
 }
 
 /// The keys of the tables of docs/configuration.md with their defaults. A heading such as

@@ -1,6 +1,6 @@
 //! What is right by itself and wrong together is reported with its line and a hint.
 
-use super::super::check::tests::{GOOD, assert_cases, problems, result};
+use super::super::check::tests::{GOOD, assert_cases, good_pool_with, problems, result};
 use super::super::check::{Surroundings, check};
 
 #[test]
@@ -54,6 +54,39 @@ address = "192.0.2.1"
 }
 
 #[test]
+fn an_api_and_names_that_are_taken_are_reported() {
+    let behind_line_5 = r#"
+[admin]
+address = "127.0.0.1:9122"
+api = "127.0.0.1"
+=> 8 admin.api: 127.0.0.1:9122 is already taken by admin.address | give each its own
+---
+[admin]
+api = "127.0.0.1:9000"
+[[pool.backend]]
+address = "127.0.0.1:9000"
+=> 9 pool[0].backend[1].address: ftplb itself listens on 127.0.0.1:9000: admin.api
+---
+[[listener]]
+address = "127.0.0.1:2121"
+[admin]
+api = "127.0.0.1:10500"
+=> 6 listener[1].passive_ports: port 10500 of "10000-20000" is that of admin.api
+---
+[[pool.discover]]
+name = "ftp.example.com"
+[[pool.discover]]
+name = "FTP.example.com."
+port = 21
+[[pool.discover]]
+name = "ftp.example.com"
+port = 2121
+=> 9 pool[0].discover[1].name: pool[0].discover[0] finds the same backends already | write each name
+"#;
+    assert_cases(behind_line_5, |text| format!("{GOOD}{text}"));
+}
+
+#[test]
 fn values_that_do_not_fit_together_are_reported() {
     let behind_line_5 = r#"
 [[listener]]
@@ -70,6 +103,144 @@ reply_bytes = 4096
 => 7 limits.reply_bytes: 4KiB is less than reply_line_bytes, which is 8KiB
 "#;
     assert_cases(behind_line_5, |text| format!("{GOOD}{text}"));
+}
+
+#[test]
+fn rules_of_a_pool_that_do_not_fit_together_are_reported() {
+    let in_pool = r#"
+sorry = "10.0.0.11:21"
+=> 4 pool[0].sorry: 10.0.0.11:21 is pool[0].backend[0] as well | write a server that is not among the
+---
+sorry = "192.0.2.1"
+=> 4 pool[0].sorry: ftplb itself listens on 192.0.2.1:21: listener[0].address | write the address of an
+---
+quorum = { hysteresis = 1 }
+=> 4 pool[0].quorum.hysteresis: 1 is not less than weight, which is 1 | at most 0
+---
+quorum = { weight = 2, hysteresis = 2 }
+[[pool.backend]]
+address = "10.0.0.12"
+weight = 2
+=> 4 pool[0].quorum.hysteresis: 2 is not less than weight, which is 2 | at most 1
+---
+quorum = { weight = 3 }
+=> 4 warning: pool[0].quorum.weight: 3 is more than all the backends weigh together: 1 is taken in its
+---
+quorum = { weight = 9, hysteresis = 2 }
+[[pool.backend]]
+address = "10.0.0.12"
+weight = 4
+=> 4 warning: pool[0].quorum.weight: 9 is more than all the backends weigh together: 5 is taken in its
+=> 4 warning: pool[0].quorum.hysteresis: the quorum is gained at a weight of 7, and all the backends together weigh 5: it is never gained | at most 0
+---
+waiting = true
+=> 4 warning: pool[0].waiting: has no use: no backend has max_sessions, so there is always room | leave
+---
+alpha = true
+health = false
+=> 4 warning: pool[0].alpha: has no use: no backend has a health check | leave it out
+---
+omega = true
+on_up = "x"
+=> 4 warning: pool[0].omega: has no use: there is no on_down | leave it out
+---
+hash_port = true
+=> 4 warning: pool[0].hash_port: has no use: weighted_least_connections does not look at the client's
+---
+slow_start = "10s"
+algorithm = "rr"
+=> 4 warning: pool[0].slow_start: has no effect: round_robin gives nobody a greater share by degrees
+---
+slow_start = "10s"
+algorithm = "mh"
+=> 4 warning: pool[0].slow_start: has no effect: maglev gives nobody a greater share by degrees
+---
+affinity = true
+algorithm = "user_hash"
+=> 4 warning: pool[0].affinity: has no effect: with user_hash the user decides
+"#;
+    assert_cases(in_pool, good_pool_with);
+}
+
+#[test]
+fn checks_that_do_not_fit_together_are_reported() {
+    let in_pool = r#"
+health = { probe = "http", url = "/" }
+=> 4 warning: pool[0].health.address: asks the control port of FTP by HTTP | write the port of the HTTP
+---
+health = { probe = "transfer", user = "u", password = "p", via = "listener", address = ":21" }
+=> 4 pool[0].health.address: has no use: the check goes through the listener | leave it out
+---
+health = [
+    { probe = "transfer", user = "u", password = "***" },
+    { probe = "script", command = "x", dynamic_weight = true },
+    { probe = "script", command = "y", dynamic_weight = true },
+]
+=> 5 warning: pool[0].health[0].password: is what show-config prints in place of a password
+=> 7 warning: pool[0].health[2].dynamic_weight: another check sets the weight of the backend as well
+---
+health = false
+[[pool.backend]]
+address = "10.0.0.12"
+[[pool.backend.health]]
+probe = "http"
+[[pool]]
+name = "b"
+health = { probe = "transfer", user = "u", password = "p", via = "listener" }
+=> 1 listener[0].pool: is missing
+=> 7 warning: pool[0].backend[0].health[0].address: asks the control port of FTP by HTTP
+=> 11 pool[1].health.via: no listener has this pool | write via = "backend", or give the pool a
+"#;
+    assert_cases(in_pool, good_pool_with);
+}
+
+#[test]
+fn room_and_times_that_do_not_fit_together_are_reported() {
+    let behind_line_5 = r#"
+max_sessions = 10
+resume_sessions = 10
+=> 7 pool[0].backend[0].resume_sessions: 10 is not less than max_sessions, which is 10 | at most 9, or 0
+---
+resume_sessions = 10
+=> 6 warning: pool[0].backend[0].resume_sessions: has no use: max_sessions is not set | leave it out
+---
+[[pool.discover]]
+name = "ftp.example.com"
+max_sessions = 1
+resume_sessions = 2
+min_interval = "2m"
+=> 6 pool[0].discover[0].max_interval: 1m is less than min_interval, which is 2m | at least "2m", or
+=> 9 pool[0].discover[0].resume_sessions: 2 is not less than max_sessions, which is 1 | at most 0
+"#;
+    assert_cases(behind_line_5, |text| format!("{GOOD}{text}"));
+}
+
+#[test]
+fn a_quorum_that_can_not_be_had_is_lowered_to_what_can() {
+    let of = |text: &str| {
+        let config = result(&format!("{GOOD}{text}")).unwrap().config;
+        let quorum = &config.pools[0].quorum;
+        (quorum.weight, quorum.hysteresis)
+    };
+    let second = "weight = 2\n[[pool.backend]]\naddress = \"10.0.0.12\"\n";
+    for (more, quorum, expected) in [
+        ("", "weight = 3, hysteresis = 2", (3, 2)),
+        ("", "weight = 4, hysteresis = 1", (3, 1)),
+        ("", "weight = 9, hysteresis = 8", (3, 2)),
+        // What is found by name may weigh anything.
+        (
+            "[[pool.discover]]\nname = \"ftp.example.com\"\n",
+            "weight = 9, hysteresis = 8",
+            (9, 8),
+        ),
+    ] {
+        let quorum = format!(
+            "{second}{more}[pool.quorum]\n{}",
+            quorum.replace(", ", "\n")
+        );
+        assert_eq!(of(&quorum), expected, "{quorum}");
+    }
+    assert_eq!(of("weight = 0\n[pool.quorum]\nweight = 5"), (5, 0));
 }
 
 #[test]
@@ -154,4 +325,86 @@ fn the_mask_that_show_config_prints_is_doubted_as_a_password() {
         found.contains("warning: pool[0].health.password"),
         "{found}"
     );
+}
+
+#[test]
+fn what_fits_a_backend_or_an_api_is_accepted() {
+    for (text, reason) in [
+        (
+            "weight = 0\n[[pool.discover]]\nname = \"ftp.example.com\"",
+            "what is found by name has a weight",
+        ),
+        (
+            "max_sessions = 2\nresume_sessions = 1\n[pool.waiting]",
+            "one backend may be full",
+        ),
+        (
+            "[[pool.discover]]\nname = \"a.example\"\nmax_sessions = 1\n[pool.waiting]",
+            "what is found by name may be full",
+        ),
+        (
+            "[pool.quorum]\nweight = 9\n[[pool.discover]]\nname = \"a.example\"",
+            "what is found by name may weigh enough",
+        ),
+        (
+            "[[pool.discover]]\nname = \"a.example\"\n[[pool.discover]]\nname = \"a.example\"\nport = 22",
+            "two servers of each host",
+        ),
+        (
+            "[admin]\naddress = \"127.0.0.1:9122\"\napi = \"/run/api.sock\"",
+            "a path is no port",
+        ),
+        (
+            "[admin]\naddress = false\napi = \"127.0.0.1:9121\"",
+            "there are no metrics",
+        ),
+        (
+            "on_down = \"x\"\n[pool.health]\ntimeout = \"1m\"\ninterval = \"1s\"",
+            "a slow check may overlap the next",
+        ),
+    ] {
+        assert_eq!(problems(&format!("{GOOD}{text}\n")), [], "{reason}");
+    }
+}
+
+#[test]
+fn what_fits_a_pool_is_accepted() {
+    for (text, reason) in [
+        (
+            "algorithm = \"mh\"\nhash_port = true",
+            "the hash takes the port",
+        ),
+        ("slow_start = \"10s\"", "wlc weighs"),
+        ("algorithm = \"wrr\"\nslow_start = \"10s\"", "wrr weighs"),
+        (
+            "algorithm = \"mh\"\naffinity = true",
+            "both look at the address",
+        ),
+        ("alpha = true", "there is the default check"),
+        (
+            "omega = true\nquorum = { on_down = \"x\" }",
+            "the quorum's is run",
+        ),
+        (
+            "sorry = \"10.0.0.11:22\"",
+            "another server of the same host",
+        ),
+        (
+            "health = { probe = \"transfer\", user = \"u\", password = \"p\", via = \"listener\" }",
+            "the pool has a listener",
+        ),
+        (
+            "health = { probe = \"http\", address = \"10.0.0.1:80\" }",
+            "the HTTP server has a port of its own",
+        ),
+        (
+            "source = \"2001:db8::1\"\n[[pool.discover]]\nname = \"a.example\"",
+            "what is found may be of the family of the source",
+        ),
+    ] {
+        assert_eq!(problems(&good_pool_with(text)), [], "{reason}");
+    }
+    let name =
+        "[[listener]]\naddress = \"0.0.0.0\"\n[[pool]]\n[[pool.discover]]\nname = \"a.example\"";
+    assert_eq!(problems(name), [], "no backend need be written");
 }

@@ -59,9 +59,13 @@ async fn the_shortest_keepalive_is_one_second() {
 
 #[tokio::test]
 async fn v2_an_ipv6_wildcard_leaves_ipv4_to_another_listener() {
-    let six = control_listener("[::]:0".parse().unwrap(), 1).unwrap();
-    let port = six.local_addr().unwrap().port();
-    control_listener(SocketAddr::from(([0, 0, 0, 0], port)), 1).unwrap();
+    // The port of one try may be taken for IPv4 by another process.
+    let both = || {
+        let six = control_listener("[::]:0".parse().unwrap(), 1).unwrap();
+        let port = six.local_addr().unwrap().port();
+        control_listener(SocketAddr::from(([0, 0, 0, 0], port)), 1).is_ok()
+    };
+    assert!((0..10).any(|_| both()));
 }
 
 #[tokio::test]

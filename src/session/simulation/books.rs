@@ -48,13 +48,18 @@ struct Open {
 }
 
 impl Books {
-    /// The client has said something that is to be answered.
-    pub(super) fn awaits(&mut self, input: &Input) {
+    /// The client has said something that is to be answered. `by_us`: by ftplb, whatever it is.
+    pub(super) fn awaits(&mut self, input: &Input, by_us: bool) {
         let tag = match input {
-            Input::Line { text, .. } => tag_of(text),
+            Input::Line { text, .. } if !by_us => tag_of(text),
             _ => None,
         };
         self.awaited.push_back(tag);
+    }
+
+    /// Whether the client waits for a reply. Known only of a backend that answers in order.
+    pub(super) fn owes_a_reply(&self) -> bool {
+        !self.awaited.is_empty()
     }
 
     pub(super) fn sent_to_backend(&mut self, text: &[u8]) {

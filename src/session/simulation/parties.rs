@@ -23,18 +23,24 @@ pub(super) enum Manner {
 pub(super) struct Client {
     manner: Manner,
     tag: u64,
-    has_begun: bool,
+    /// Whether it says other things before USER.
+    dallies: bool,
+    /// The name in its first USER.
+    pub(super) user: Option<Bytes>,
+    has_password: bool,
     has_quit: bool,
     pub(super) has_heard: bool,
     pub(super) was_greeted: bool,
 }
 
 impl Client {
-    pub(super) fn new(manner: Manner) -> Self {
+    pub(super) fn new(manner: Manner, dallies: bool) -> Self {
         Self {
             manner,
             tag: 0,
-            has_begun: false,
+            dallies,
+            user: None,
+            has_password: false,
             has_quit: false,
             has_heard: false,
             was_greeted: false,
@@ -55,11 +61,14 @@ impl Client {
     pub(super) fn says(&mut self, random: &mut Random, port: u16) -> Input {
         self.tag += 1;
         let tag = self.tag;
-        if !self.has_begun {
-            self.has_begun = true;
+        if self.user.is_none() {
+            if self.dallies && random.one_in(3) {
+                return dally(random, tag);
+            }
+            self.user = Some(Bytes::from(format!("#{tag}")));
             return line(format!("USER #{tag}"));
         }
-        if tag == 2 {
+        if !std::mem::replace(&mut self.has_password, true) {
             return line(format!("PASS #{tag}"));
         }
         match random.below(if self.manner == Manner::Mean { 60 } else { 44 }) {
@@ -92,6 +101,20 @@ impl Client {
             56 => line("AUTH TLS".to_owned()),
             57 => line("\0".to_owned()),
             _ => line(format!("NOOP #{tag}")),
+        }
+    }
+}
+
+/// What a client may say ahead of USER.
+fn dally(random: &mut Random, tag: u64) -> Input {
+    match random.below(24) {
+        0 => Input::TooLong,
+        1 => random.pick_of([Input::Eof, Input::Reset]),
+        2 => line(format!("QUIT #{tag}")),
+        3 => line("USER  ".to_owned()),
+        _ => {
+            let verbs = ["NOOP", "FEAT", "PASV", "AUTH", "REIN", "STAT", "RETR", "\0"];
+            line(format!("{} #{tag}", random.pick(&verbs)))
         }
     }
 }

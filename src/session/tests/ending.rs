@@ -26,7 +26,7 @@ fn decision_7_a_backend_that_fails_before_its_greeting_is_replaced() {
         let mut t = Talk::connected();
         t.client("USER u");
         t.backend_input(input);
-        t.does(&Action::Pick);
+        t.picks("");
         let failed = |tell: &Tell| matches!(tell, Tell::BackendFailed(_));
         assert!(t.tells.iter().any(failed));
         t.picked(LOCAL, BACKEND);
@@ -42,9 +42,9 @@ fn decision_7_a_silent_backend_is_replaced_and_three_tries_are_all() {
     let mut t = Talk::connected();
     t.session.note_mid_line(true, t.now);
     t.passes(10);
-    t.does(&Action::Pick);
+    t.picks("");
     t.pick(Picked::Failed);
-    t.does(&Action::Pick);
+    t.picks("");
     t.picked(LOCAL, BACKEND);
     t.backend("120-busy");
     t.backend("120 still");

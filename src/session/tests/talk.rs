@@ -48,6 +48,7 @@ pub(super) fn settings() -> Settings {
         port_address: PortAddress::Reject,
         backend_passive: BackendPassive::Same,
         backend_active: BackendActive::Active,
+        pick_by_user: false,
     }
 }
 
@@ -66,6 +67,27 @@ pub(super) struct Talk {
 impl Talk {
     /// The client has connected, no backend has.
     pub(super) fn connecting(settings: Settings, client: SocketAddr, vip: SocketAddr) -> Self {
+        let mut talk = Self::begun(settings, client, vip);
+        talk.picks("");
+        talk
+    }
+
+    /// The client has connected, and the backend is picked by the name of its user.
+    pub(super) fn unpicked(settings: Settings) -> Self {
+        let pick_by_user = true;
+        let mut talk = Self::begun(
+            Settings {
+                pick_by_user,
+                ..settings
+            },
+            CLIENT,
+            VIP,
+        );
+        talk.client_gets("220 FTP server ready.");
+        talk
+    }
+
+    fn begun(settings: Settings, client: SocketAddr, vip: SocketAddr) -> Self {
         let now = Instant::now();
         let session = Session::new(Arc::new(settings), client, vip, now);
         let mut talk = Self {
@@ -77,7 +99,6 @@ impl Talk {
             tells: Vec::new(),
         };
         talk.collect();
-        talk.does(&Action::Pick);
         talk
     }
 
@@ -220,6 +241,12 @@ impl Talk {
 
     pub(super) fn does(&mut self, action: &Action) {
         assert_eq!(self.actions.pop_front().as_ref(), Some(action));
+    }
+
+    /// A backend is asked for, by the name of a user if not by an empty one.
+    pub(super) fn picks(&mut self, user: &str) {
+        let user = Bytes::copy_from_slice(user.as_bytes());
+        self.does(&Action::Pick { user });
     }
 
     pub(super) fn client_gets(&mut self, line: &str) {

@@ -4,19 +4,18 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::{Each, Families, Running, labels_of, observe};
+use super::condition::{Condition, ConditionFamilies};
+use super::{Each, Families, Running, forget, labels_of, observe};
+use crate::balance::Target;
 use crate::ending::Ending;
 use crate::ftp::command::Direction;
 
 /// The metrics of one backend of a pool.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct BackendMetrics {
     pool: Box<str>,
     backend: Box<str>,
-    up: IntGauge,
-    weight: IntGauge,
-    checks: Each<bool>,
-    ejections: IntCounter,
+    condition: Condition,
     connect: Histogram,
     greeting: Histogram,
     sessions: IntGauge,
@@ -53,24 +52,29 @@ pub enum TransferDirection {
 }
 
 impl BackendMetrics {
-    /// Says whether the backend may be given new sessions.
-    pub fn set_up(&self, is_up: bool) {
-        self.up.set(is_up.into());
+    /// The name of the backend.
+    pub fn name(&self) -> &str {
+        &self.backend
     }
 
-    /// Says what the backend's share is.
-    pub fn set_weight(&self, weight: u32) {
-        self.weight.set(weight.into());
+    /// Says what is known of the backend now.
+    pub(super) fn publish(&self, target: &Target) {
+        self.condition.publish(target);
     }
 
-    /// Counts the result of a check.
-    pub fn checked(&self, ok: bool) {
-        self.checks.add(ok, 1);
+    /// Bytes of data that were handed on in all, by direction.
+    pub fn moved_in_all(&self, direction: Direction) -> u64 {
+        self.transfer_bytes.get(direction)
+    }
+
+    /// Counts the result of a check, which took so long.
+    pub fn checked(&self, ok: bool, took: Duration) {
+        self.condition.checked(ok, took);
     }
 
     /// Counts an ejection.
     pub fn ejected(&self) {
-        self.ejections.inc();
+        self.condition.ejected();
     }
 
     /// Counts a control connection that was made in `time`.
@@ -149,10 +153,7 @@ impl TransferDirection {
 /// The families of which [`BackendMetrics`] are one backend's part.
 #[derive(Debug)]
 pub(super) struct BackendFamilies {
-    up: IntGaugeVec,
-    weight: IntGaugeVec,
-    checks: IntCounterVec,
-    ejections: IntCounterVec,
+    conditions: ConditionFamilies,
     connect: HistogramVec,
     greeting: HistogramVec,
     sessions: IntGaugeVec,
@@ -170,23 +171,7 @@ impl BackendFamilies {
         let histograms = |name, help| families.histograms(name, help, &["pool", "backend"]);
         let by = |name, help, label| families.counters(name, help, &["pool", "backend", label]);
         Self {
-            up: gauges(
-                "ftplb_backend_up",
-                "1 while the backend is given new sessions, else 0.",
-            ),
-            weight: gauges(
-                "ftplb_backend_weight",
-                "The share of the backend. 0: it is drained.",
-            ),
-            checks: by(
-                "ftplb_backend_checks_total",
-                "Health checks, by result.",
-                "result",
-            ),
-            ejections: counters(
-                "ftplb_backend_ejections_total",
-                "Times that the backend was left out for failing in live traffic.",
-            ),
+            conditions: ConditionFamilies::new(families),
             connect: histograms(
                 "ftplb_backend_connect_seconds",
                 "Time to connect the backend's control port.",
@@ -227,6 +212,31 @@ impl BackendFamilies {
         }
     }
 
+    /// Drops every series that has all of these labels.
+    pub(super) fn forget(&self, labels: &[(&str, &str)]) {
+        let Self {
+            conditions,
+            connect,
+            greeting,
+            sessions,
+            login_failures,
+            replies,
+            transfers_running,
+            transfer_bytes,
+            transfers,
+        } = self;
+        conditions.forget(labels);
+        for gauges in [sessions, transfers_running] {
+            forget(gauges, labels);
+        }
+        for histograms in [connect, greeting] {
+            forget(histograms, labels);
+        }
+        for counters in [login_failures, replies, transfer_bytes, transfers] {
+            forget(counters, labels);
+        }
+    }
+
     pub(super) fn resolve(&self, pool: &str, backend: &str) -> BackendMetrics {
         let by =
             |family: &IntCounterVec, label: &str| family.with_label_values(&[pool, backend, label]);
@@ -234,12 +244,7 @@ impl BackendFamilies {
         BackendMetrics {
             pool: pool.into(),
             backend: backend.into(),
-            up: self.up.with_label_values(labels),
-            weight: self.weight.with_label_values(labels),
-            checks: Each::new(&[true, false], |ok| {
-                by(&self.checks, if ok { "ok" } else { "failed" })
-            }),
-            ejections: self.ejections.with_label_values(labels),
+            condition: self.conditions.resolve(pool, backend),
             connect: self.connect.with_label_values(labels),
             greeting: self.greeting.with_label_values(labels),
             sessions: self.sessions.with_label_values(labels),

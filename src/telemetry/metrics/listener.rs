@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::{Each, Families};
+use super::{Each, Families, forget};
 
 /// The counters of one listener.
 #[derive(Clone, Debug)]
@@ -141,6 +141,19 @@ impl ListenerFamilies {
                 "Data connections from an address that may not have them, by leg.",
                 &["listener", "leg"],
             ),
+        }
+    }
+
+    /// Drops every series that has all of these labels.
+    pub(super) fn forget(&self, labels: &[(&str, &str)]) {
+        forget(&self.leases, labels);
+        for counters in [
+            &self.sessions_refused,
+            &self.leases_refused,
+            &self.leases_unused,
+            &self.peers_refused,
+        ] {
+            forget(counters, labels);
         }
     }
 

@@ -1,20 +1,38 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::{DataMode, LeaseRefusal, Leg, Metrics, SessionRefusal, TransferDirection};
+use super::{DataMode, LeaseRefusal, Leg, Metrics, PoolMetrics, SessionRefusal, TransferDirection};
+use crate::balance::{BackendId, Member, Pool, Settings, Target};
 use crate::ending::{Cause, Ending, Phase, Side};
 use crate::ftp::command::Direction;
 
 const ENDING: Ending = Ending::new(Side::Backend, Phase::Transfer, Cause::Reset);
 
+/// A backend that is up.
+fn target() -> Target {
+    let pool = Pool::new("files", 1, Instant::now());
+    let member = Member {
+        address: ([10, 0, 0, 1], 21).into(),
+        name: "a".into(),
+        weight: 7,
+        max_sessions: 0,
+        resume_sessions: 0,
+        checks: Vec::new(),
+    };
+    let now = Instant::now();
+    pool.configure(vec![member], Settings::default(), now);
+    pool.snapshot(now).targets()[0].clone()
+}
+
 /// Something of everything.
-fn used() -> Metrics {
-    let metrics = Metrics::new();
+fn used() -> Arc<Metrics> {
+    let metrics = Arc::new(Metrics::new());
     metrics.session_ended("public", "files", Some("a"), ENDING);
     metrics.session_ended("public", "files", None, ENDING);
     let backend = metrics.backend("files", "a");
-    backend.set_up(true);
-    backend.set_weight(7);
+    backend.publish(&target());
+    std::mem::forget(PoolMetrics::new(Arc::clone(&metrics), "files".into()));
     backend.connected(Duration::from_millis(2));
     backend.greeted(Duration::from_millis(700));
     backend.moved(Direction::ToClient, 1_000);
@@ -23,7 +41,7 @@ fn used() -> Metrics {
     for code in [150, 226, 226, 550, 0, 99, 700, u16::MAX] {
         backend.replied(code);
     }
-    backend.checked(true);
+    backend.checked(true, Duration::from_millis(3));
     backend.ejected();
     backend.login_failed();
     backend.transfer_ended(TransferDirection::Download, DataMode::Passive, ENDING);
@@ -35,7 +53,12 @@ fn used() -> Metrics {
 }
 
 /// Name, type and labels of every family.
-const FAMILIES: [(&str, &str, &[&str]); 25] = [
+const FAMILIES: [(&str, &str, &[&str]); 29] = [
+    (
+        "ftplb_backend_check_seconds",
+        "histogram",
+        &["backend", "le", "pool"],
+    ),
     (
         "ftplb_backend_checks_total",
         "counter",
@@ -55,6 +78,11 @@ const FAMILIES: [(&str, &str, &[&str]); 25] = [
         "ftplb_backend_greeting_seconds",
         "histogram",
         &["backend", "le", "pool"],
+    ),
+    (
+        "ftplb_backend_standing",
+        "gauge",
+        &["backend", "pool", "standing"],
     ),
     ("ftplb_backend_up", "gauge", &["backend", "pool"]),
     ("ftplb_backend_weight", "gauge", &["backend", "pool"]),
@@ -77,6 +105,7 @@ const FAMILIES: [(&str, &str, &[&str]); 25] = [
         "counter",
         &["leg", "listener"],
     ),
+    ("ftplb_pool_quorum", "gauge", &["pool"]),
     (
         "ftplb_replies_total",
         "counter",
@@ -93,6 +122,7 @@ const FAMILIES: [(&str, &str, &[&str]); 25] = [
         "counter",
         &["backend", "cause", "listener", "phase", "pool", "side"],
     ),
+    ("ftplb_sessions_waiting", "gauge", &["pool"]),
     (
         "ftplb_transfer_bytes_total",
         "counter",
@@ -248,4 +278,30 @@ fn a_backend_that_is_resolved_again_counts_on() {
     metrics.backend("files", "a").ejected();
     let line = r#"ftplb_backend_ejections_total{backend="a",pool="files"} 2"#;
     assert!(metrics.render().lines().any(|rendered| rendered == line));
+}
+
+#[test]
+fn what_is_removed_is_no_longer_shown() {
+    let metrics = used();
+    let pool = PoolMetrics::new(Arc::clone(&metrics), "files".into());
+    pool.backend(&target());
+    pool.forget(&target());
+    metrics.forget_listener("public");
+    let text = metrics.render();
+    assert!(!text.contains("backend=\"a\""), "{text}");
+    assert!(!text.contains("ftplb_leases_in_use{"), "{text}");
+    drop(pool);
+    assert!(!metrics.render().contains("ftplb_pool_quorum{"));
+}
+
+#[test]
+fn the_series_of_a_name_stay_while_another_backend_has_it() {
+    let metrics = used();
+    let pool = PoolMetrics::new(Arc::clone(&metrics), "files".into());
+    let (before, mut after) = (target(), target());
+    after.id = BackendId(before.id.0 + 1);
+    pool.backend(&before);
+    pool.backend(&after);
+    pool.forget(&before);
+    assert!(metrics.render().contains("ftplb_backend_up{backend=\"a\""));
 }

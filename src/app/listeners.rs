@@ -1,0 +1,138 @@
+//! The listeners: bound before anything else happens, serving later, changed by a reload.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::net::socket;
+use crate::ops::fleet::Fleet;
+use crate::proxy::listener;
+use crate::proxy::service::Service;
+
+/// What clients can connect to.
+#[derive(Default)]
+pub(super) struct Listeners {
+    all: Vec<Listening>,
+    /// Each ends when its listener is told to stop.
+    tasks: JoinSet<()>,
+    /// The sessions of all of them.
+    pub(super) sessions: TaskTracker,
+}
+
+struct Listening {
+    address: SocketAddr,
+    service: Arc<ArcSwap<Service>>,
+    stop: CancellationToken,
+}
+
+/// Sockets that are bound and not in use yet.
+#[derive(Default)]
+pub(super) struct Fresh(Vec<(SocketAddr, TcpListener)>);
+
+impl Listeners {
+    /// Binds those of `config` that are not there yet; or fails, and leaves nothing bound.
+    pub(super) fn bind(&self, config: &Config) -> anyhow::Result<Fresh> {
+        let is_there = |address| self.all.iter().any(|known| known.address == address);
+        let addresses = config.listeners.iter().map(|listener| listener.address);
+        let bind = |address| {
+            let socket = socket::control_listener(address, BACKLOG).with_context(|| {
+                format!("cannot listen on {address}: is the address this host's, the port free, and may ftplb bind it?")
+            })?;
+            anyhow::Ok((address, socket))
+        };
+        let fresh = addresses.filter(|address| !is_there(*address)).map(bind);
+        Ok(Fresh(fresh.collect::<anyhow::Result<_>>()?))
+    }
+
+    /// Goes on with those of `config`, whose pools are in `fleet` already, and begins to serve on `fresh`.
+    /// Those that are gone accept nobody any more; their sessions live on.
+    pub(super) fn configure(&mut self, config: &Config, fleet: &Fleet, fresh: Fresh) {
+        let (now, pools) = (Instant::now(), fleet.pools.load());
+        let mut fresh = fresh.0;
+        let mut before = std::mem::take(&mut self.all);
+        for of_config in &config.listeners {
+            // The configuration is checked: its listeners have pools.
+            let Some(pool) = pools.get(of_config.pool) else {
+                continue;
+            };
+            let known = before
+                .iter()
+                .position(|known| known.address == of_config.address)
+                .map(|index| before.remove(index));
+            let current = known.as_ref().map(|known| known.service.load_full());
+            let service = Arc::new(Service::new(
+                config,
+                of_config,
+                &pool.parts,
+                &fleet.process,
+                current.as_deref(),
+                now,
+            ));
+            if let Some(known) = known {
+                known.service.store(service);
+                self.all.push(known);
+            } else if let Some(index) =
+                { fresh.iter() }.position(|(address, _)| *address == of_config.address)
+            {
+                let (_, socket) = fresh.swap_remove(index);
+                self.serve(of_config.address, service, socket);
+            }
+        }
+        for gone in before {
+            gone.stop.cancel();
+            let listener = &gone.service.load().name;
+            fleet.process.metrics.forget_listener(listener);
+            tracing::info!(%listener, "accepting no more clients: the listener was removed");
+        }
+        let services = self
+            .all
+            .iter()
+            .map(|listening| listening.service.load_full());
+        fleet.services.store(Arc::new(services.collect()));
+    }
+
+    fn serve(&mut self, address: SocketAddr, service: Arc<Service>, socket: TcpListener) {
+        let (listener, pool) = (&service.name, service.pool.name());
+        tracing::info!(%listener, %pool, "accepting clients");
+        let (service, stop) = (Arc::new(ArcSwap::new(service)), CancellationToken::new());
+        let sessions = self.sessions.clone();
+        let serve = listener::serve(socket, Arc::clone(&service), sessions, stop.clone());
+        self.tasks.spawn(serve);
+        self.all.push(Listening {
+            address,
+            service,
+            stop,
+        });
+    }
+
+    /// Ready when a listener has failed, which only a panic makes it do. Nobody is helped by a process that
+    /// is deaf.
+    pub(super) async fn failed(&mut self) {
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok(())) => {}
+                Some(Err(_)) => return,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Stops accepting. After this no session can begin unseen.
+    pub(super) async fn stop(&mut self) {
+        for listening in &self.all {
+            listening.stop.cancel();
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Connections that wait to be accepted: a burst of a second's new sessions.
+const BACKLOG: i32 = 1024;

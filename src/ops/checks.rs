@@ -1,0 +1,229 @@
+//! The checks that run: each check of one address once, however many pools use it.
+//!
+//! Whoever wants to know subscribes; the check runs while anybody does. It has one state for all, and a new
+//! subscriber is told what is known already.
+//!
+//! ```text
+//!   warmup ─▶ run ── in time, at every `interval` ──────────────▶ run …
+//!              └── the verdict is in doubt: after `retry_interval` ─┘
+//! ```
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use rand::RngExt;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::config::{HealthCheck, RunAs};
+use crate::health::{CheckId, CheckState, Verdict};
+use crate::ops::probe::{self, Finding, ProbeError};
+use crate::proxy::pins::Pins;
+
+/// Every check of the process.
+#[derive(Debug, Default)]
+pub struct Checks {
+    runs: Mutex<HashMap<Subject, Weak<Run>>>,
+    last_id: AtomicU64,
+}
+
+/// What is checked, and how. Two that are equal are one check.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Subject {
+    /// The backend's control port.
+    pub address: SocketAddr,
+    /// The source address of connections to it, if not the kernel's choice.
+    pub source: Option<IpAddr>,
+    /// What is tried, how often.
+    pub check: HealthCheck,
+    /// As whom scripts are run that do not say so.
+    pub run_as: Option<RunAs>,
+    /// For a check through ftplb's own listener: which way it goes.
+    pub through: Option<Through>,
+}
+
+/// The way through a listener of ftplb's own to one certain backend.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Through {
+    /// Where the listener is.
+    pub listener: SocketAddr,
+    /// The name of its pool.
+    pub pool: Arc<str>,
+    /// The backend's control port.
+    pub backend: SocketAddr,
+}
+
+/// What a run of a check says.
+pub struct Report<'a> {
+    /// Which check.
+    pub check: CheckId,
+    /// What it says from now on, if that is news.
+    pub news: Option<Verdict>,
+    /// What it found, unless this is only what was known already.
+    pub result: Option<&'a Result<Finding, ProbeError>>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Hears of every run of a check.
+pub type Subscriber = Arc<dyn Fn(&Report<'_>) + Send + Sync>;
+
+/// A check that somebody wants to know of, until this is dropped.
+#[must_use = "the check runs only while this lives"]
+pub struct Subscription {
+    run: Arc<Run>,
+    key: u64,
+}
+
+/// What a check knows already when somebody subscribes.
+#[must_use = "the subscriber is to be told"]
+pub struct Known {
+    run: Arc<Run>,
+    key: u64,
+}
+
+/// A check that is there, and runs as soon as anybody subscribes.
+pub struct Run {
+    /// Which one it is.
+    pub id: CheckId,
+    subject: Subject,
+    pins: Arc<Pins>,
+    /// Held while subscribers are told, so that none hears an older verdict after a newer one.
+    state: Mutex<CheckState>,
+    subscribers: Mutex<Vec<(u64, Subscriber)>>,
+    last_key: AtomicU64,
+    task: OnceLock<AbortHandle>,
+}
+
+impl Checks {
+    /// The check of `subject`, which may be running already. `pins` are those of its pool.
+    pub fn of(&self, subject: Subject, pins: &Arc<Pins>) -> Arc<Run> {
+        let mut runs = lock(&self.runs);
+        if let Some(run) = runs.get(&subject).and_then(Weak::upgrade) {
+            return run;
+        }
+        runs.retain(|_, run| run.strong_count() > 0);
+        let id = CheckId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
+        let run = Arc::new(Run {
+            id,
+            state: Mutex::new(CheckState::new(subject.check.thresholds)),
+            subject: subject.clone(),
+            pins: Arc::clone(pins),
+            subscribers: Mutex::default(),
+            last_key: AtomicU64::new(0),
+            task: OnceLock::new(),
+        });
+        runs.insert(subject, Arc::downgrade(&run));
+        run
+    }
+}
+
+impl Run {
+    /// Tells `subscriber` of every run from now on. Within a runtime.
+    pub fn subscribe(self: &Arc<Self>, subscriber: Subscriber) -> Subscription {
+        let key = self.last_key.fetch_add(1, Ordering::Relaxed);
+        lock(&self.subscribers).push((key, subscriber));
+        self.task.get_or_init(|| {
+            let (run, check) = (Arc::downgrade(self), self.subject.check.clone());
+            tokio::spawn(keep_checking(run, check)).abort_handle()
+        });
+        Subscription {
+            run: Arc::clone(self),
+            key,
+        }
+    }
+
+    fn take(&self, result: &Result<Finding, ProbeError>, took: Duration) -> bool {
+        let mut state = lock(&self.state);
+        let news = state.on_result(result.is_ok());
+        let subscribers = lock(&self.subscribers).clone();
+        for (_, subscriber) in subscribers {
+            let (check, result) = (self.id, Some(result));
+            subscriber(&Report {
+                check,
+                news,
+                result,
+                took,
+            });
+        }
+        let is_coming = state.verdict() == Verdict::Down;
+        state.is_doubted() && (!is_coming || self.subject.check.fast_recovery)
+    }
+}
+
+impl Subscription {
+    /// What is known already, to be told.
+    pub fn known(&self) -> Known {
+        Known {
+            run: Arc::clone(&self.run),
+            key: self.key,
+        }
+    }
+}
+
+impl Known {
+    /// Tells the subscriber what the check has said so far, if anything. It must hold no lock that it takes
+    /// when it is told.
+    pub fn tell(self) {
+        let state = lock(&self.run.state);
+        let subscribers = lock(&self.run.subscribers).clone();
+        let own = subscribers.iter().find(|(key, _)| *key == self.key);
+        if let Some((_, subscriber)) = own
+            && state.verdict() != Verdict::Unknown
+        {
+            subscriber(&Report {
+                check: self.run.id,
+                news: Some(state.verdict()),
+                result: None,
+                took: Duration::ZERO,
+            });
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        lock(&self.run.subscribers).retain(|(key, _)| *key != self.key);
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+}
+
+/// Runs a check for as long as anybody holds it. The first run comes at a random time within the warm-up,
+/// so that many backends are not all checked at once.
+async fn keep_checking(run: Weak<Run>, check: HealthCheck) {
+    let warmup = check.warmup.mul_f64(rand::rng().random_range(0.0..=1.0));
+    tokio::time::sleep(warmup).await;
+    loop {
+        let Some((subject, pins)) = run
+            .upgrade()
+            .map(|run| (run.subject.clone(), Arc::clone(&run.pins)))
+        else {
+            return;
+        };
+        let started = Instant::now();
+        let result = probe::run(&subject, &pins).await;
+        let Some(run) = run.upgrade() else { return };
+        let is_doubted = run.take(&result, started.elapsed());
+        drop(run);
+        let pause = if is_doubted {
+            check.retry_interval
+        } else {
+            check.interval
+        };
+        tokio::time::sleep_until(started + pause).await;
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

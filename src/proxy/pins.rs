@@ -1,0 +1,43 @@
+//! Sessions whose backend is chosen before they begin: checks that go through ftplb's own listener.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+/// The clients that are given to one certain backend of a pool. As many as there are such checks.
+#[derive(Debug, Default)]
+pub struct Pins {
+    backends: DashMap<SocketAddr, SocketAddr>,
+}
+
+/// A client that is pinned until this is dropped.
+#[derive(Debug)]
+#[must_use = "the client is pinned only while this lives"]
+pub struct Pin {
+    pins: Arc<Pins>,
+    client: SocketAddr,
+}
+
+impl Pins {
+    /// Pins the session that `client` is about to open to the backend at `backend`. Its address is nobody
+    /// else's meanwhile.
+    pub fn pin(self: &Arc<Self>, client: SocketAddr, backend: SocketAddr) -> Pin {
+        self.backends.insert(client, backend);
+        Pin {
+            pins: Arc::clone(self),
+            client,
+        }
+    }
+
+    /// The backend that `client` is pinned to.
+    pub(super) fn of(&self, client: SocketAddr) -> Option<SocketAddr> {
+        self.backends.get(&client).map(|backend| *backend)
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.pins.backends.remove(&self.client);
+    }
+}
