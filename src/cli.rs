@@ -1,27 +1,20 @@
 //! The command line: which command, from which configuration.
 
-mod ask;
-mod backend;
 #[cfg(feature = "demo")]
 mod demo;
-mod import;
-mod listing;
-mod reload;
-mod session;
-mod source;
-mod status;
-mod table;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::source::{Source, unknown_variables, warn_of};
 use crate::app::{App, Load, Stop};
-use crate::config::check::{Checked, Surroundings};
+use crate::config::args::Args;
+use crate::config::check::{self, Checked, Surroundings};
 use crate::config::problem::Problem;
 use crate::config::{Config, show};
 use crate::net::host;
@@ -44,37 +37,69 @@ enum Command {
     Check(Source),
     /// Print the whole effective configuration with its defaults.
     ShowConfig(Source),
-    /// Print a keepalived.conf, or the rules of ipvsadm, as a configuration of ftplb's own.
-    Import(import::Import),
-    /// Show how a running ftplb does, in the form of `ipvsadm -Ln`.
-    Status(status::Options),
-    /// List the backends of a running ftplb; drain, disable or resume one, or change its weight.
-    Backend(backend::Options),
-    /// List the sessions of a running ftplb, or end one.
-    Session(session::Options),
-    /// Make a running ftplb go on with its configuration as it is now.
-    Reload(ask::Where),
     /// Try it: three small FTP servers and the balancer in front of them, on this machine.
     #[cfg(feature = "demo")]
     Demo(demo::Options),
 }
 
+/// Where the configuration comes from: a file, or a few flags or environment variables.
+#[derive(clap::Args, Clone, Debug)]
+struct Source {
+    /// The configuration file. With it, the other flags and variables are not for use.
+    #[arg(short, long, env = "FTPLB_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where clients connect: IP:PORT. May be given more than once.
+    #[arg(long, env = "FTPLB_LISTEN", value_name = "IP:PORT")]
+    listen: Vec<String>,
+    /// A backend: IP:PORT[,weight=N][,name=NAME]. May be given more than once.
+    #[arg(long, env = "FTPLB_BACKENDS", value_name = "IP:PORT")]
+    backend: Vec<String>,
+    /// How a backend is picked: rr, wrr, lc, wlc, mh.
+    #[arg(long, env = "FTPLB_ALGORITHM", value_name = "NAME")]
+    algorithm: Option<String>,
+    /// The ports of passive data connections.
+    #[arg(long, env = "FTPLB_PASSIVE_PORTS", value_name = "FIRST-LAST")]
+    passive_ports: Option<String>,
+    /// The IPv4 address that clients reach this host by, when it is behind NAT.
+    #[arg(long, env = "FTPLB_ADVERTISE", value_name = "IP")]
+    advertise: Option<String>,
+    /// Where /metrics, /healthz and /readyz are served.
+    #[arg(long, env = "FTPLB_ADMIN", value_name = "IP:PORT")]
+    admin: Option<String>,
+    /// Where orders are taken: the path of a Unix socket, or a loopback IP:PORT.
+    #[arg(long, env = "FTPLB_API", value_name = "PATH")]
+    api: Option<String>,
+    /// The form of log lines: text or json.
+    #[arg(long, env = "FTPLB_LOG_FORMAT", value_name = "FORM")]
+    log_format: Option<String>,
+    /// What is logged: info, debug, ftplb=debug ...
+    #[arg(long, env = "FTPLB_LOG_FILTER", value_name = "FILTER")]
+    log_filter: Option<String>,
+    /// A file for the log, in place of standard error.
+    #[arg(long, env = "FTPLB_LOG_FILE", value_name = "FILE")]
+    log_file: Option<String>,
+}
+
+/// What else than a file may say something.
+const FLAGS: [&str; 10] = [
+    "listen",
+    "backend",
+    "algorithm",
+    "passive_ports",
+    "advertise",
+    "admin",
+    "api",
+    "log_format",
+    "log_filter",
+    "log_file",
+];
+
 /// What the process exits with, after `sysexits.h`.
 mod exit {
     /// Wrong command line.
     pub(super) const USAGE: u8 = 64;
-    /// What was asked of a running ftplb can not be done.
-    pub(super) const DATAERR: u8 = 65;
-    /// No ftplb runs there.
-    pub(super) const UNAVAILABLE: u8 = 69;
     /// The system refused something: an address, a port, a file.
     pub(super) const OSERR: u8 = 71;
-    /// It is not done yet: try again later.
-    pub(super) const TEMPFAIL: u8 = 75;
-    /// Something else than ftplb answers there.
-    pub(super) const PROTOCOL: u8 = 76;
-    /// The user may not do that.
-    pub(super) const NOPERM: u8 = 77;
     /// The configuration has mistakes.
     pub(super) const CONFIG: u8 = 78;
 }
@@ -93,7 +118,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Run(source) => {
             let again = source.clone();
-            source.with_config(|checked| run(checked, Arc::new(move || again.load())))
+            source.with_config(|checked| run(checked, Box::new(move || again.load())))
         }
         Command::Check(source) => source.with_config(|checked| {
             for variable in unknown_variables() {
@@ -110,11 +135,6 @@ pub fn main() -> ExitCode {
             print(&show::show(&checked.config));
             ExitCode::SUCCESS
         }),
-        Command::Import(import) => import.run(),
-        Command::Status(options) => ask::end(status::run(&options)),
-        Command::Backend(options) => ask::end(backend::run(&options)),
-        Command::Session(options) => ask::end(session::run(&options)),
-        Command::Reload(at) => ask::end(reload::run(&at)),
         #[cfg(feature = "demo")]
         Command::Demo(options) => demo::run(&options),
     }
@@ -132,6 +152,103 @@ fn parse() -> Result<Cli, clap::Error> {
     Ok(cli)
 }
 
+impl Source {
+    /// A file and flags say the same things, so one of them is meant. The command line goes before the
+    /// environment; of two that stand in the same place neither is guessed at.
+    fn choose(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let Some(of_file) = matches.value_source("config") else {
+            return Ok(());
+        };
+        for flag in FLAGS {
+            match matches.value_source(flag) {
+                Some(of_flag) if of_flag == of_file => {
+                    let variable = if flag == "backend" { "backends" } else { flag }.to_uppercase();
+                    let names = match of_file {
+                        ValueSource::EnvVariable => format!("FTPLB_CONFIG and FTPLB_{variable}"),
+                        _ => format!("--config and --{}", flag.replace('_', "-")),
+                    };
+                    let text = format!(
+                        "{names} are both given: write it into the file, or leave the file out\n"
+                    );
+                    return Err(
+                        Cli::command().error(clap::error::ErrorKind::ArgumentConflict, text)
+                    );
+                }
+                Some(ValueSource::CommandLine) => self.config = None,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with the checked configuration, or reports everything that is wrong with it.
+    fn with_config(self, go_on: impl FnOnce(Checked) -> ExitCode) -> ExitCode {
+        match self.read() {
+            Ok(checked) => go_on(checked),
+            Err(problems) => {
+                for problem in problems {
+                    complain(&problem);
+                }
+                ExitCode::from(exit::CONFIG)
+            }
+        }
+    }
+
+    /// The configuration as it is now, for a reload.
+    fn load(&self) -> Result<Config, Vec<String>> {
+        let Checked { config, warnings } = self.clone().read()?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        Ok(config)
+    }
+
+    fn read(self) -> Result<Checked, Vec<String>> {
+        let surroundings = surroundings();
+        let checked = match &self.config {
+            Some(path) => match std::fs::read_to_string(path) {
+                Ok(text) => check::check(&text, &path.display().to_string(), &surroundings),
+                Err(error) => {
+                    return Err(vec![format!("{}: cannot be read: {error}", path.display())]);
+                }
+            },
+            None => self.into_args().check(&surroundings),
+        };
+        checked.map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    fn into_args(self) -> Args {
+        Args {
+            listen: self.listen,
+            backend: self.backend,
+            algorithm: self.algorithm,
+            passive_ports: self.passive_ports,
+            advertise: self.advertise,
+            admin: self.admin,
+            api: self.api,
+            log_format: self.log_format,
+            log_filter: self.log_filter,
+            log_file: self.log_file,
+        }
+    }
+}
+
+/// Variables that look like ours and are not: mistyped, most likely.
+fn unknown_variables() -> Vec<String> {
+    let program = Cli::command();
+    let known: Vec<_> = program
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(clap::Arg::get_env)
+        .collect();
+    std::env::vars_os()
+        .map(|(name, _)| name)
+        .filter(|name| !known.contains(&name.as_os_str()))
+        .filter_map(|name| name.into_string().ok())
+        .filter(|name| name.starts_with("FTPLB_"))
+        .collect()
+}
+
 fn surroundings() -> Surroundings {
     Surroundings {
         ephemeral_ports: host::ephemeral_ports(),
@@ -143,7 +260,12 @@ fn surroundings() -> Surroundings {
 fn run(Checked { config, warnings }: Checked, load: Load) -> ExitCode {
     match log::start(&config.log) {
         Ok(logging) => {
-            warn_of(&warnings);
+            for variable in unknown_variables() {
+                tracing::warn!(%variable, "no such variable is known, it changes nothing");
+            }
+            for warning in warnings {
+                tracing::warn!("{warning}");
+            }
             serve(config, load, &logging, || {})
         }
         Err(error) => {
@@ -166,14 +288,12 @@ fn serve(config: Config, load: Load, logging: &Logging, ready: impl FnOnce()) ->
         }
     };
     let result = runtime.block_on(async {
-        let app = App::build(config, logging)?;
+        let app = App::build(config, logging.dropped())?;
         let stop = Stop::default();
         tokio::spawn(obey_signals(stop.clone(), app.fleet())?);
         ready();
         app.run(stop, load).await
     });
-    // A configuration that is being read from a disk that hangs keeps nobody.
-    runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -38,7 +38,7 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-pub use self::affinity::{Affine, AffinityTable};
+pub use self::affinity::AffinityTable;
 pub use self::algorithm::Algorithm;
 pub use self::load::{Entered, Load};
 pub use self::member::{BackendId, Member, Standing};
@@ -131,14 +131,8 @@ impl Pool {
         if snapshot.next_change().is_none_or(|at| now < at) {
             return snapshot;
         }
-        let mut roster = self.roster();
-        let current = self.snapshot.load_full();
-        if current.next_change().is_none_or(|at| now < at) {
-            // Another was quicker.
-            return current;
-        }
         // Time alone changes neither a check's verdict nor the quorum: there is no news.
-        let _no_news = self.swap(&mut roster, now);
+        let _no_news = self.swap(&mut self.roster(), now);
         self.snapshot.load_full()
     }
 
@@ -157,13 +151,13 @@ impl Pool {
         let affinity = self.affinity.load();
         let client = request.client.ip();
         let before = { affinity.as_ref() }.and_then(|affinity| affinity.lookup(client, now));
-        let (asked, mut tried) = (tried, std::borrow::Cow::Borrowed(tried));
+        let mut tried = std::borrow::Cow::Borrowed(tried);
         loop {
             let index = before
                 .and_then(|address| snapshot.find(address, &tried))
                 .or_else(|| snapshot.pick(request, &tried, &self.memory, now));
             let Some(target) = index.and_then(|index| snapshot.targets().get(index)) else {
-                return Err(if snapshot.is_full(asked) {
+                return Err(if snapshot.is_full(&tried) {
                     NoPick::Full
                 } else {
                     NoPick::NoneUp
@@ -194,7 +188,7 @@ impl Pool {
             .find(|target| target.address == address)
             .ok_or(NoPick::NoneUp)?;
         Ok(Pick {
-            _entered: target.load.enter_as_check(),
+            _entered: target.load.enter_anyway(),
             target: target.clone(),
         })
     }
@@ -215,11 +209,6 @@ impl Pool {
         };
         news.extend(self.swap(&mut roster, now));
         news
-    }
-
-    /// What the checks of the backend at `address` say together, if there is one.
-    pub fn verdict(&self, address: SocketAddr) -> Verdict {
-        self.roster().verdict(address)
     }
 
     /// Takes whether the backend called `id` greeted a session. Returns its ejection, if it is ejected for

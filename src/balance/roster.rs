@@ -124,8 +124,7 @@ impl Roster {
 
     pub(super) fn reap(&mut self, now: Instant) -> Vec<Target> {
         let is_gone = |backend: &mut Backend| {
-            backend.standing == Standing::Removed
-                && backend.load.active() + backend.load.checks() == 0
+            backend.standing == Standing::Removed && backend.load.active() == 0
         };
         let gone = self.backends.extract_if(.., is_gone);
         gone.map(|backend| backend.target(0, now)).collect()
@@ -141,11 +140,8 @@ impl Roster {
         now: Instant,
     ) -> Option<Vec<News>> {
         let backend = self.find(id)?;
-        let is_own = backend.member.checks.contains(&check);
-        let weight = weight.filter(|_| is_own).map(|weight| (check, weight));
-        let is_weight_news = weight.is_some() && weight != backend.checked_weight;
-        let verdict = verdict.filter(|said| backend.health.verdict_of(check) != Some(*said));
-        if verdict.is_none() && !is_weight_news {
+        let is_same = weight.is_none() || weight == backend.checked_weight;
+        if is_same && verdict.is_none() {
             return None;
         }
         backend.checked_weight = weight.or(backend.checked_weight);
@@ -172,13 +168,6 @@ impl Roster {
         };
         let may_eject = self.backends.iter().any(is_other);
         self.find(id)?.health.on_live_failure(now, may_eject)
-    }
-
-    /// What the checks of the member at `address` say together.
-    pub(super) fn verdict(&self, address: SocketAddr) -> Verdict {
-        let is_it = |backend: &&Backend| backend.member.address == address && !backend.is_sorry;
-        let member = self.backends.iter().find(is_it);
-        member.map_or(Verdict::Unknown, |backend| backend.health.verdict())
     }
 
     pub(super) fn find(&mut self, id: BackendId) -> Option<&mut Backend> {

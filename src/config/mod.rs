@@ -6,12 +6,8 @@
 
 pub mod args;
 pub mod check;
-pub mod diff;
 mod file;
 mod health;
-pub mod import;
-pub mod ipvsadm;
-pub mod keepalived;
 pub mod key;
 mod pool;
 pub mod problem;

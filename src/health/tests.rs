@@ -84,21 +84,6 @@ fn new_checks_begin_with_what_was_known() {
 }
 
 #[test]
-fn alpha_waits_for_no_check_of_a_backend_that_serves_already() {
-    let now = Instant::now();
-    for before in [&[][..], &[CHECK]] {
-        let mut health = Health::new(before, false, None);
-        health.reconfigure(&[CHECK], true, None);
-        assert_eq!(health.availability(now), Availability::Up, "{before:?}");
-        health.on_verdict(CHECK, Verdict::Down);
-        assert_eq!(health.availability(now), Availability::Down);
-    }
-    let mut awaited = Health::new(&[CHECK], true, None);
-    awaited.reconfigure(&[CHECK, OTHER], true, None);
-    assert_eq!(awaited.availability(now), Availability::Down);
-}
-
-#[test]
 fn live_failures_in_a_row_eject_for_a_while() {
     let now = Instant::now();
     let mut health = Health::new(&[CHECK], false, Some(RULE));
@@ -196,32 +181,6 @@ fn an_ejection_is_bounded_and_needs_a_rule() {
     assert!((0..100).all(|_| health.on_live_failure(now, true).is_none()));
 }
 
-#[test]
-fn checks_that_come_back_tell_what_they_find() {
-    let now = Instant::now();
-    let mut health = Health::new(&[CHECK], false, None);
-    assert_eq!(
-        health.on_verdict(CHECK, Verdict::Down),
-        Some(Availability::Down)
-    );
-    health.reconfigure(&[], false, None);
-    assert_eq!(health.availability(now), Availability::Up);
-    assert_eq!(health.verdict(), Verdict::Unknown, "nobody checks");
-    health.reconfigure(&[OTHER], false, None);
-    assert_eq!(
-        health.on_verdict(OTHER, Verdict::Down),
-        Some(Availability::Down)
-    );
-    // One more that is added begins with what is known, and is no news.
-    health.reconfigure(&[OTHER, CHECK], false, None);
-    assert_eq!(health.verdict_of(CHECK), Some(Verdict::Down));
-    assert_eq!(health.on_verdict(OTHER, Verdict::Up), None);
-    assert_eq!(
-        health.on_verdict(CHECK, Verdict::Up),
-        Some(Availability::Up)
-    );
-}
-
 proptest! {
     #[test]
     fn checks_never_flap_faster_than_their_thresholds(
@@ -229,7 +188,7 @@ proptest! {
         fall in 1..5u32,
         results in proptest::collection::vec(any::<bool>(), 0..200),
     ) {
-        let mut check = CheckState::new(Thresholds { rise, fall }, Verdict::Unknown);
+        let mut check = CheckState::new(Thresholds { rise, fall });
         let (mut row, mut last, mut known) = (0, None, None);
         for ok in results {
             row = if last == Some(ok) { row + 1 } else { 1 };

@@ -1,7 +1,8 @@
-//! A listener for the admin address and the API that bounds how many connections there are and how long a silent one
+//! A listener for the admin address that bounds how many connections there are and how long a silent one
 //! stays: its descriptors are those of the sessions.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,24 +10,25 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
 /// Accepts no more connections than there are places.
-pub(super) struct Bounded<L> {
-    listener: L,
+pub(super) struct Bounded {
+    listener: TcpListener,
     places: Arc<Semaphore>,
 }
 
 /// A connection that keeps its place while it lives, and fails when nothing comes for too long.
-pub(super) struct Guest<S> {
-    stream: S,
+pub(super) struct Guest {
+    stream: TcpStream,
     silence: Pin<Box<Sleep>>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
-impl<L> Bounded<L> {
-    pub(super) fn new(listener: L) -> Self {
+impl Bounded {
+    pub(super) fn new(listener: TcpListener) -> Self {
         Self {
             listener,
             places: Arc::new(Semaphore::new(PLACES)),
@@ -34,17 +36,11 @@ impl<L> Bounded<L> {
     }
 }
 
-impl<S> Guest<S> {
-    pub(super) fn stream(&self) -> &S {
-        &self.stream
-    }
-}
+impl Listener for Bounded {
+    type Io = Guest;
+    type Addr = SocketAddr;
 
-impl<L: Listener> Listener for Bounded<L> {
-    type Io = Guest<L::Io>;
-    type Addr = L::Addr;
-
-    async fn accept(&mut self) -> (Guest<L::Io>, L::Addr) {
+    async fn accept(&mut self) -> (Guest, SocketAddr) {
         // The semaphore is never closed.
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         let (stream, peer) = Listener::accept(&mut self.listener).await;
@@ -59,12 +55,12 @@ impl<L: Listener> Listener for Bounded<L> {
         )
     }
 
-    fn local_addr(&self) -> io::Result<L::Addr> {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Guest<S> {
+impl AsyncRead for Guest {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -84,7 +80,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guest<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Guest<S> {
+impl AsyncWrite for Guest {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -111,7 +107,6 @@ const SILENCE: Duration = Duration::from_secs(75);
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt;
-    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 

@@ -9,9 +9,7 @@
 //! ```
 
 use std::collections::HashMap;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -19,26 +17,18 @@ use std::time::Duration;
 use rand::RngExt;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::{HealthCheck, RunAs};
-use crate::diagnosis::Diagnosis;
 use crate::health::{CheckId, CheckState, Verdict};
 use crate::ops::probe::{self, Finding, ProbeError};
 use crate::proxy::pins::Pins;
 
 /// Every check of the process.
+#[derive(Debug, Default)]
 pub struct Checks {
     runs: Mutex<HashMap<Subject, Weak<Run>>>,
     last_id: AtomicU64,
-    prober: Prober,
-    stop: CancellationToken,
 }
-
-/// Does one run of a check.
-type Prober = Arc<dyn Fn(Subject, Arc<Pins>) -> Probing + Send + Sync>;
-
-type Probing = Pin<Box<dyn Future<Output = Result<Finding, ProbeError>> + Send>>;
 
 /// What is checked, and how. Two that are equal are one check.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -78,26 +68,6 @@ pub struct Report<'a> {
     pub took: Duration,
 }
 
-impl<'a> Report<'a> {
-    /// The weight that the backend is to have from now on, if it says so.
-    pub fn weight(&self) -> Option<u32> {
-        self.result?.as_ref().ok()?.weight
-    }
-
-    /// Why it failed, if it did.
-    pub fn error(&self) -> Option<&'a ProbeError> {
-        self.result?.as_ref().err()
-    }
-
-    /// What it shows to be wrong with the backend.
-    pub fn diagnosis(&self) -> Option<Diagnosis> {
-        match self.result? {
-            Ok(finding) => finding.diagnosis,
-            Err(error) => error.diagnosis(),
-        }
-    }
-}
-
 /// Hears of every run of a check.
 pub type Subscriber = Arc<dyn Fn(&Report<'_>) + Send + Sync>;
 
@@ -121,8 +91,6 @@ pub struct Run {
     pub id: CheckId,
     subject: Subject,
     pins: Arc<Pins>,
-    prober: Prober,
-    stop: CancellationToken,
     /// Held while subscribers are told, so that none hears an older verdict after a newer one.
     state: Mutex<CheckState>,
     subscribers: Mutex<Vec<(u64, Subscriber)>>,
@@ -130,57 +98,9 @@ pub struct Run {
     task: OnceLock<AbortHandle>,
 }
 
-impl Default for Checks {
-    /// No checks, and those to come are those of `probe`.
-    fn default() -> Self {
-        Self::by(Arc::new(|subject, pins| {
-            Box::pin(async move { probe::run(&subject, &pins).await })
-        }))
-    }
-}
-
-impl fmt::Debug for Checks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Checks").finish_non_exhaustive()
-    }
-}
-
 impl Checks {
-    fn by(prober: Prober) -> Self {
-        Self {
-            runs: Mutex::default(),
-            last_id: AtomicU64::new(0),
-            prober,
-            stop: CancellationToken::new(),
-        }
-    }
-
-    /// Ends all of them for good: what is checked from here on is no news.
-    pub fn stop(&self) {
-        self.stop.cancel();
-    }
-
-    /// How many checks there are.
-    pub fn len(&self) -> usize {
-        let runs = lock(&self.runs);
-        { runs.values() }
-            .filter(|run| run.strong_count() > 0)
-            .count()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The check of `subject`, which may be running already. Else it begins with what is `known` of its
-    /// backend. `pins` are those of its pool.
-    pub fn of(
-        &self,
-        subject: Subject,
-        pins: &Arc<Pins>,
-        known: impl FnOnce() -> Verdict,
-    ) -> Arc<Run> {
+    /// The check of `subject`, which may be running already. `pins` are those of its pool.
+    pub fn of(&self, subject: Subject, pins: &Arc<Pins>) -> Arc<Run> {
         let mut runs = lock(&self.runs);
         if let Some(run) = runs.get(&subject).and_then(Weak::upgrade) {
             return run;
@@ -189,11 +109,9 @@ impl Checks {
         let id = CheckId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let run = Arc::new(Run {
             id,
-            state: Mutex::new(CheckState::new(subject.check.thresholds, known())),
+            state: Mutex::new(CheckState::new(subject.check.thresholds)),
             subject: subject.clone(),
             pins: Arc::clone(pins),
-            prober: Arc::clone(&self.prober),
-            stop: self.stop.clone(),
             subscribers: Mutex::default(),
             last_key: AtomicU64::new(0),
             task: OnceLock::new(),
@@ -210,9 +128,7 @@ impl Run {
         lock(&self.subscribers).push((key, subscriber));
         self.task.get_or_init(|| {
             let (run, check) = (Arc::downgrade(self), self.subject.check.clone());
-            let checking = keep_checking(run, check);
-            let stop = self.stop.clone();
-            tokio::spawn(stop.run_until_cancelled_owned(checking)).abort_handle()
+            tokio::spawn(keep_checking(run, check)).abort_handle()
         });
         Subscription {
             run: Arc::clone(self),
@@ -239,11 +155,6 @@ impl Run {
 }
 
 impl Subscription {
-    /// Which check it is.
-    pub fn check(&self) -> CheckId {
-        self.run.id
-    }
-
     /// What is known already, to be told.
     pub fn known(&self) -> Known {
         Known {
@@ -293,29 +204,26 @@ async fn keep_checking(run: Weak<Run>, check: HealthCheck) {
     let warmup = check.warmup.mul_f64(rand::rng().random_range(0.0..=1.0));
     tokio::time::sleep(warmup).await;
     loop {
-        let started = Instant::now();
-        let probing = |run: Arc<Run>| (run.prober)(run.subject.clone(), Arc::clone(&run.pins));
-        let Some(probing) = run.upgrade().map(probing) else {
+        let Some((subject, pins)) = run
+            .upgrade()
+            .map(|run| (run.subject.clone(), Arc::clone(&run.pins)))
+        else {
             return;
         };
-        let result = probing.await;
+        let started = Instant::now();
+        let result = probe::run(&subject, &pins).await;
         let Some(run) = run.upgrade() else { return };
         let is_doubted = run.take(&result, started.elapsed());
         drop(run);
-        // After a failure the pause counts from its end, as keepalived's does: a server that lets checks run
-        // into their timeout gets the same time to come to itself.
-        let next = if is_doubted {
-            Instant::now() + check.retry_interval
+        let pause = if is_doubted {
+            check.retry_interval
         } else {
-            started + check.interval
+            check.interval
         };
-        tokio::time::sleep_until(next).await;
+        tokio::time::sleep_until(started + pause).await;
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-#[cfg(test)]
-mod tests;

@@ -30,7 +30,6 @@ use crate::proxy::record::SessionRecord;
 use crate::proxy::room::{Seat, Waiting};
 use crate::proxy::service::Service;
 use crate::proxy::sessions::{Admission, Pinned};
-use crate::proxy::view::Origin;
 use crate::proxy::wait::Event;
 use crate::session::{Action, DataEvent, Order, Session, Tell};
 
@@ -55,11 +54,16 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    /// A driver for the client behind `stream`.
-    pub(super) fn new(service: Arc<Service>, admission: Admission, stream: TcpStream) -> Box<Self> {
+    /// A driver for the client behind `stream`, which connected to `vip`.
+    pub(super) fn new(
+        service: Arc<Service>,
+        admission: Admission,
+        stream: TcpStream,
+        vip: std::net::SocketAddr,
+    ) -> Box<Self> {
         let settings = Arc::clone(&service.settings);
         let framer = Framer::commands(settings.limits.command_line_bytes);
-        let Origin { client, vip, .. } = admission.entry.origin;
+        let client = admission.entry.client;
         Box::new(Self {
             session: Session::new(settings, client, vip, Instant::now()),
             client: Party::new(ControlStream::Plain(stream), framer),
@@ -72,7 +76,7 @@ impl Driver {
             connected: None,
             alarm: None,
             order: Box::pin(admission.entry.changed().notified_owned()),
-            record: SessionRecord::new(Arc::clone(&service), Arc::clone(&admission.entry)),
+            record: SessionRecord::new(Arc::clone(&service), admission.entry.id, client, vip),
             service,
             admission,
         })
@@ -84,22 +88,10 @@ impl Driver {
             if let Some(ending) = self.obey() {
                 break ending;
             }
-            self.show();
             let event = std::future::poll_fn(|cx| self.poll_event(cx)).await;
             self.handle(event);
         };
         self.close(ending).await;
-    }
-
-    /// Brings what others see of the session up to date.
-    fn show(&self) {
-        let session = &self.session;
-        let mut view = self.admission.entry.view();
-        view.phase = session.ending_phase();
-        view.is_waiting = self.waiting.is_some();
-        view.last_activity = session.last_activity();
-        view.idle_until = session.idle_until();
-        view.set_transfer(session.transfer());
     }
 
     fn handle(&mut self, event: Event) {
@@ -189,17 +181,13 @@ impl Driver {
                     self.record.note_greeted(pick, waited.unwrap_or_default());
                     // Set once: a session has one backend from its greeting on.
                     let _first = self.admission.entry.pinned.set(Pinned {
+                        pool: Arc::clone(self.service.pool.name()),
                         backend: id,
                         name: Arc::clone(&pick.target.name),
                     });
                 }
             }
             Tell::BackendFailed(what) => self.on_backend_failed(what, now),
-            Tell::Diagnosis(diagnosis) => {
-                if let Some(Seat { pick, .. }) = &self.seat {
-                    self.record.note_diagnosis(pick, diagnosis, now);
-                }
-            }
             Tell::Transfer(mut end) => {
                 if let Some(id) = end.data
                     && let Some(connection) = self.connection(id)
@@ -269,7 +257,7 @@ impl Drop for Driver {
 /// How long a client may take to read its last reply and close, after the session has ended.
 const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// What an idle session costs beside the kernel's sockets, its task and what others see of it: buffers exist only while bytes are
+/// What an idle session costs beside the kernel's sockets and its task: buffers exist only while bytes are
 /// in them (design decision 11). Raise it knowingly.
-const SESSION_BYTES: usize = 1_312;
+const SESSION_BYTES: usize = 1_408;
 const _: () = assert!(size_of::<Driver>() <= SESSION_BYTES);

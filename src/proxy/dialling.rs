@@ -50,14 +50,14 @@ impl Driver {
 
     fn choose(&self, user: &[u8], now: Instant) -> Result<Pick, NoPick> {
         let pool = &self.service.pool;
-        let client = self.admission.entry.origin.client;
+        let client = self.admission.entry.client;
         match self.service.pins.of(client) {
             Some(_) if !self.tried.is_empty() => Err(NoPick::NoneUp),
             Some(pinned) => pool.pick_exactly(pinned, now),
             None => {
                 let request = Request {
                     client,
-                    vip: self.admission.entry.origin.vip,
+                    vip: self.record.vip(),
                     user,
                 };
                 pool.pick(&request, &self.tried, now)
@@ -74,11 +74,12 @@ impl Driver {
 
     /// There may be room, or the time to wait for it is over.
     pub(super) fn on_room(&mut self, now: Instant) {
-        let Some(waiting) = &self.waiting else { return };
-        let (user, is_over) = (waiting.user.clone(), waiting.is_over());
-        self.pick_backend(user);
-        if is_over && self.waiting.take().is_some() {
-            self.session.on_picked(Picked::Full, now);
+        match &self.waiting {
+            Some(waiting) if !waiting.is_over() => self.pick_backend(waiting.user.clone()),
+            _ => {
+                self.waiting = None;
+                self.session.on_picked(Picked::Full, now);
+            }
         }
     }
 

@@ -12,10 +12,8 @@ use tokio_util::task::TaskTracker;
 use crate::net::socket;
 use crate::proxy::control::Driver;
 use crate::proxy::service::Service;
-use crate::proxy::view::Origin;
 
-/// Accepts until told to stop, and then whoever the kernel has let in already. Each session is of the
-/// service of its moment. Sessions run on in `tasks`.
+/// Accepts until told to stop. Each session is of the service of its moment. Sessions run on in `tasks`.
 pub async fn serve(
     listener: TcpListener,
     service: Arc<ArcSwap<Service>>,
@@ -25,7 +23,7 @@ pub async fn serve(
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stop.cancelled() => break,
+            () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -43,18 +41,6 @@ pub async fn serve(
             }
         }
     }
-    // A connection in the backlog has been made; closing it would be a reset.
-    if let Ok(listener) = listener.into_std() {
-        let accept = || {
-            let (stream, _) = listener.accept()?;
-            stream.set_nonblocking(true)?;
-            TcpStream::from_std(stream)
-        };
-        let waiting = std::iter::from_fn(|| accept().ok()).take(MOST_AT_THE_END);
-        for stream in waiting {
-            admit(stream, &service.load_full(), &tasks);
-        }
-    }
 }
 
 fn admit(stream: TcpStream, service: &Arc<Service>, tasks: &TaskTracker) {
@@ -68,21 +54,12 @@ fn admit(stream: TcpStream, service: &Arc<Service>, tasks: &TaskTracker) {
         socket::normalise_socket(local),
     );
     let limits = &service.settings.limits;
-    // A balancer that is full must not find its backends down for that.
-    let (all, per_client) = if service.pins.has(client) {
-        (usize::MAX, usize::MAX)
-    } else {
-        (limits.sessions, limits.sessions_per_client)
-    };
-    let origin = Origin {
-        client,
-        vip,
-        listener: Arc::clone(&service.name),
-        pool: Arc::clone(service.pool.name()),
-    };
-    match service.sessions.admit(origin, all, per_client) {
+    match service
+        .sessions
+        .admit(client, limits.sessions, limits.sessions_per_client)
+    {
         Ok(admission) => {
-            let driver = Driver::new(Arc::clone(service), admission, stream);
+            let driver = Driver::new(Arc::clone(service), admission, stream, vip);
             tasks.spawn(driver.run());
         }
         Err(refusal) => {
@@ -102,9 +79,6 @@ fn admit(stream: TcpStream, service: &Arc<Service>, tasks: &TaskTracker) {
 }
 
 const TOO_MANY: &[u8] = b"421 Too many connections, try again later.\r\n";
-
-/// A flood of clients must not keep a listener from ending: no more than a backlog has.
-const MOST_AT_THE_END: usize = 1024;
 
 /// Between tries to accept while something is short.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -30,11 +30,6 @@ impl Pins {
         }
     }
 
-    /// Whether `client` is pinned: it is a check of ftplb's own, and takes nobody's place.
-    pub(super) fn has(&self, client: SocketAddr) -> bool {
-        self.backends.contains_key(&client)
-    }
-
     /// The backend that `client` is pinned to.
     pub(super) fn of(&self, client: SocketAddr) -> Option<SocketAddr> {
         self.backends.get(&client).map(|backend| *backend)
@@ -44,23 +39,5 @@ impl Pins {
 impl Drop for Pin {
     fn drop(&mut self) {
         self.pins.backends.remove(&self.client);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_client_is_pinned_until_its_pin_is_dropped_and_nobody_else_is() {
-        let [client, neighbour, backend] =
-            [2001, 2002, 21].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        let pins = Arc::<Pins>::default();
-        let pin = pins.pin(client, backend);
-        assert_eq!(pins.of(client), Some(backend));
-        assert!(pins.has(client) && !pins.has(neighbour));
-        assert_eq!(pins.of(neighbour), None);
-        drop(pin);
-        assert!(!pins.has(client));
     }
 }

@@ -50,7 +50,6 @@ impl Driver {
                 Poll::Pending => {}
             }
         }
-        self.show_moved();
         if let Poll::Ready(order) = self.poll_order(cx) {
             return Poll::Ready(Event::Order(order));
         }

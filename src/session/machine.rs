@@ -20,7 +20,6 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::diagnosis::{Diagnoses, Diagnosis};
 use crate::ending::{Cause, Ending, Phase, Side};
 use crate::ftp::reply::Replies;
 use crate::session::backend::Disposition;
@@ -44,8 +43,6 @@ pub struct Session {
     pub(super) asked_user: Bytes,
     pub(super) flags: Flags,
     pub(super) errors: u32,
-    /// What was told of this backend.
-    diagnosed: Diagnoses,
     tries: usize,
     pub(super) pending: Pending,
     /// Lines of the client that wait behind a barrier or for the greeting (S1, F11).
@@ -130,7 +127,6 @@ impl Session {
             asked_user: Bytes::new(),
             flags: Flags::default(),
             errors: 0,
-            diagnosed: Diagnoses::default(),
             tries: 0,
             pending: Pending::default(),
             held: VecDeque::new(),
@@ -188,11 +184,6 @@ impl Session {
             _ if self.login == Login::Done => Phase::Command,
             _ => Phase::Login,
         }
-    }
-
-    /// When the client or the backend last said something, or data last ended.
-    pub fn last_activity(&self) -> Instant {
-        self.last_activity
     }
 
     /// The answer to [`Action::Pick`].
@@ -272,10 +263,6 @@ impl Session {
     /// The operator wants something of this session.
     pub fn on_order(&mut self, order: Order, now: Instant) {
         match order {
-            Order::Stay => {
-                self.flags.retiring = false;
-                self.flags.draining = false;
-            }
             Order::Retire => self.flags.retiring = true,
             Order::Drain => self.flags.draining = true,
             Order::Kill => {
@@ -292,12 +279,6 @@ impl Session {
 
     pub(super) fn tell(&mut self, tell: Tell) {
         self.act(Action::Tell(tell));
-    }
-
-    pub(super) fn diagnose(&mut self, diagnosis: Diagnosis) {
-        if self.diagnosed.insert(diagnosis) {
-            self.tell(Tell::Diagnosis(diagnosis));
-        }
     }
 
     pub(super) fn send(&mut self, to: Side, text: Bytes, alone: bool) {
@@ -318,7 +299,6 @@ impl Session {
     /// Asks for another backend, while the client has seen nothing of any (decision 7, S16).
     pub(super) fn pick(&mut self) {
         self.backend = None;
-        self.diagnosed = Diagnoses::default();
         self.disposition = None;
         let limits = &self.settings.limits;
         self.assembler = Replies::new(limits.reply_lines, limits.reply_bytes);

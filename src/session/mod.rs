@@ -42,7 +42,6 @@ use bytes::Bytes;
 pub use self::data::{DataId, Mode, TransferEnd};
 pub use self::machine::Session;
 use crate::config::{BackendActive, BackendPassive, PortAddress};
-use crate::diagnosis::Diagnosis;
 use crate::ending::{Ending, Moved, Side};
 use crate::ftp::command::Direction;
 use crate::ftp::reply::Code;
@@ -132,11 +131,9 @@ pub enum DataEvent {
     },
 }
 
-/// What the operator wants of a session. The later ones are stronger; only `Stay` takes one back.
+/// What the operator wants of a session. The later ones are stronger; none is taken back.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Order {
-    /// Stay after all: what was said by [`Order::Retire`] or [`Order::Drain`] is taken back.
-    Stay,
     /// End when the client has been idle for a while: the backend is to lose its sessions without any of
     /// them noticing more than it must.
     Retire,
@@ -207,6 +204,6 @@ pub enum Tell {
     LoginFailed,
     /// A transfer ended.
     Transfer(TransferEnd),
-    /// Something about the backend that its operator should know. Each at most once of a backend.
-    Diagnosis(Diagnosis),
+    /// Something about the backend that its operator should know.
+    Oddity(&'static str),
 }

@@ -3,7 +3,6 @@
 mod active;
 mod by_user;
 mod control;
-mod diagnoses;
 mod ending;
 mod hold;
 mod login;

@@ -12,8 +12,6 @@
 )]
 
 mod clients;
-mod console;
-mod dns;
 mod netns;
 mod process;
 mod proxy;
@@ -21,24 +19,13 @@ mod scripted;
 mod servers;
 mod table;
 
-mod api;
-mod api_orders;
-mod api_room;
 mod bad_inputs_data;
 mod bad_inputs_lines;
 mod bad_inputs_replies;
-mod discovery;
 mod endings;
 mod faults;
-mod health;
-mod health_scripts;
-mod health_transfer;
-mod import;
-mod keepalived;
 mod lifecycle;
 mod matrix;
 mod networks;
 mod pool;
-mod reload;
-mod reload_mirror;
 mod transfers;

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::netns::Place;
-use crate::process::{Finished, Process, SOON, eventually, own_address, run};
+use crate::process::{Finished, Process, SOON, eventually, own_address};
 
 /// What ftplb is started with. Health checks and ejection are off: a test that wants them says so.
 pub(crate) struct Setup {
@@ -21,8 +21,6 @@ pub(crate) struct Setup {
     place: Place,
     listener: String,
     pool: String,
-    each_backend: String,
-    api: Option<String>,
     more: String,
 }
 
@@ -46,8 +44,6 @@ impl Setup {
             place: Place::Host,
             listener: String::new(),
             pool: "algorithm = \"rr\"\nhealth = false\nejection = false\n".into(),
-            each_backend: String::new(),
-            api: None,
             more: String::new(),
         }
     }
@@ -67,12 +63,6 @@ impl Setup {
         self
     }
 
-    /// Serves the admin address elsewhere than beside the listener.
-    pub(crate) fn admin(mut self, admin: SocketAddr) -> Self {
-        self.admin = admin;
-        self
-    }
-
     /// Adds lines to `[[listener]]`.
     pub(crate) fn listener(mut self, lines: &str) -> Self {
         self.listener += lines;
@@ -82,18 +72,6 @@ impl Setup {
     /// Replaces the lines of `[[pool]]` about health and ejection.
     pub(crate) fn pool(mut self, lines: &str) -> Self {
         self.pool = lines.into();
-        self
-    }
-
-    /// Adds lines to each `[[pool.backend]]`.
-    pub(crate) fn each_backend(mut self, lines: &str) -> Self {
-        self.each_backend += lines;
-        self
-    }
-
-    /// Takes orders there: a path or an address.
-    pub(crate) fn api(mut self, place: &str) -> Self {
-        self.api = Some(place.into());
         self
     }
 
@@ -127,12 +105,6 @@ impl Setup {
         proxy
     }
 
-    /// Starts an ftplb that is expected to end by itself, and to log why.
-    pub(crate) fn run_to_end(self) -> Finished {
-        let home = tempfile::tempdir().unwrap();
-        run(&mut self.command(&home), SOON)
-    }
-
     fn command(&self, home: &TempDir) -> Command {
         let config = home.path().join("ftplb.toml");
         fs::write(&config, self.toml()).unwrap();
@@ -147,8 +119,6 @@ impl Setup {
             admin,
             listener,
             pool,
-            each_backend,
-            api,
             more,
             ..
         } = self;
@@ -158,14 +128,11 @@ impl Setup {
             let table = "[[pool.backend]]";
             writeln!(
                 text,
-                "{table}\nname = \"b{index}\"\naddress = \"{backend}\"\n{each_backend}"
+                "{table}\nname = \"b{index}\"\naddress = \"{backend}\""
             )
             .unwrap();
         }
         write!(text, "[admin]\naddress = \"{admin}\"\n").unwrap();
-        if let Some(api) = api {
-            writeln!(text, "api = \"{api}\"").unwrap();
-        }
         write!(
             text,
             "[log]\nformat = \"json\"\nfilter = \"ftplb=trace\"\n{more}\n"
@@ -179,40 +146,6 @@ impl Proxy {
     /// A balancer on a loopback address of its own before `backends`, ready.
     pub(crate) fn before(backends: &[SocketAddr]) -> Self {
         Setup::new(backends).start()
-    }
-
-    /// A balancer with this configuration, which makes it listen at `address` and `admin`.
-    pub(crate) fn with(config: &str, address: SocketAddr, admin: SocketAddr) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        fs::write(home.path().join("ftplb.toml"), config).unwrap();
-        let mut command = Command::new(PROGRAM);
-        command
-            .args(["run", "-c"])
-            .arg(home.path().join("ftplb.toml"));
-        Self::start(command, address, admin, &Place::Host, home)
-    }
-
-    /// Writes another configuration and has it read. Whether it is in effect.
-    pub(crate) fn reload(&mut self, config: &str) -> bool {
-        let done = self.reloads();
-        fs::write(self.home.path().join("ftplb.toml"), config).unwrap();
-        self.signal(Signal::SIGHUP);
-        eventually("the configuration is read", || {
-            self.reloads().len() > done.len()
-        });
-        !self.reloads().last().unwrap().contains("reload failed")
-    }
-
-    /// The last log line of each reload.
-    fn reloads(&self) -> Vec<String> {
-        let log = self.log();
-        let is_last = |line: &&str| {
-            let said = field(line, "message");
-            said.starts_with("reload failed")
-                || said.starts_with("reload: nothing has changed")
-                || said.starts_with("reload: the new configuration is in effect")
-        };
-        log.lines().filter(is_last).map(String::from).collect()
     }
 
     /// Runs `command`, which makes ftplb listen at `address` and `admin`.
@@ -299,11 +232,6 @@ impl Proxy {
         let what = format!("{count} log lines with {message:?}");
         eventually(&what, || Vec::len(&lines()) >= count);
         lines()
-    }
-
-    /// The file that it was configured with.
-    pub(crate) fn config(&self) -> PathBuf {
-        self.home.path().join("ftplb.toml")
     }
 
     /// Sends a signal.

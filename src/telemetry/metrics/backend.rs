@@ -1,14 +1,12 @@
 //! What is counted for a backend: health, sessions, replies, transfers.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::condition::{Condition, ConditionFamilies};
-use super::diagnoses::{DiagnosisFamily, DiagnosisMetrics};
-use super::{Each, Families, Labels, Running, forget, labels_of, observe};
+use super::{Each, Families, Running, forget, labels_of, observe};
 use crate::balance::Target;
-use crate::diagnosis::Diagnosis;
 use crate::ending::Ending;
 use crate::ftp::command::Direction;
 
@@ -25,7 +23,6 @@ pub struct BackendMetrics {
     replies: Each<u16>,
     transfers_running: IntGauge,
     transfer_bytes: Each<Direction>,
-    diagnoses: DiagnosisMetrics,
     /// Not resolved: it has a series for each ending.
     transfers: IntCounterVec,
 }
@@ -65,11 +62,6 @@ impl BackendMetrics {
         self.condition.publish(target);
     }
 
-    /// Says that no backend has this name any more; sessions may still count here.
-    pub(super) fn set_gone(&self) {
-        self.condition.set_gone();
-    }
-
     /// Bytes of data that were handed on in all, by direction.
     pub fn moved_in_all(&self, direction: Direction) -> u64 {
         self.transfer_bytes.get(direction)
@@ -83,12 +75,6 @@ impl BackendMetrics {
     /// Counts an ejection.
     pub fn ejected(&self) {
         self.condition.ejected();
-    }
-
-    /// Counts what a session showed to be wrong with the backend. `Some`: it is time to say so; since the last
-    /// time so many sessions showed it in silence.
-    pub fn diagnosed(&self, diagnosis: Diagnosis, now: Instant) -> Option<u64> {
-        self.diagnoses.add(diagnosis, now)
     }
 
     /// Counts a control connection that was made in `time`.
@@ -168,7 +154,6 @@ impl TransferDirection {
 #[derive(Debug)]
 pub(super) struct BackendFamilies {
     conditions: ConditionFamilies,
-    diagnoses: DiagnosisFamily,
     connect: HistogramVec,
     greeting: HistogramVec,
     sessions: IntGaugeVec,
@@ -187,7 +172,6 @@ impl BackendFamilies {
         let by = |name, help, label| families.counters(name, help, &["pool", "backend", label]);
         Self {
             conditions: ConditionFamilies::new(families),
-            diagnoses: DiagnosisFamily::new(families),
             connect: histograms(
                 "ftplb_backend_connect_seconds",
                 "Time to connect the backend's control port.",
@@ -215,16 +199,23 @@ impl BackendFamilies {
             transfers: families.counters(
                 "ftplb_transfers_total",
                 "Transfers that ended, by who ended them, in which phase and why.",
-                &TRANSFER_LABELS,
+                &[
+                    "pool",
+                    "backend",
+                    "direction",
+                    "mode",
+                    "side",
+                    "phase",
+                    "cause",
+                ],
             ),
         }
     }
 
-    /// Drops every series of these labels.
-    pub(super) fn forget(&self, labels: &Labels<'_>) {
+    /// Drops every series that has all of these labels.
+    pub(super) fn forget(&self, labels: &[(&str, &str)]) {
         let Self {
             conditions,
-            diagnoses,
             connect,
             greeting,
             sessions,
@@ -235,7 +226,6 @@ impl BackendFamilies {
             transfers,
         } = self;
         conditions.forget(labels);
-        diagnoses.forget(labels);
         for gauges in [sessions, transfers_running] {
             forget(gauges, labels);
         }
@@ -255,7 +245,6 @@ impl BackendFamilies {
             pool: pool.into(),
             backend: backend.into(),
             condition: self.conditions.resolve(pool, backend),
-            diagnoses: self.diagnoses.resolve(pool, backend),
             connect: self.connect.with_label_values(labels),
             greeting: self.greeting.with_label_values(labels),
             sessions: self.sessions.with_label_values(labels),
@@ -271,13 +260,3 @@ impl BackendFamilies {
         }
     }
 }
-
-const TRANSFER_LABELS: [&str; 7] = [
-    "pool",
-    "backend",
-    "direction",
-    "mode",
-    "side",
-    "phase",
-    "cause",
-];
