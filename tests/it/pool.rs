@@ -1,6 +1,6 @@
 //! Which backend a session gets: in turn, another when one is dead, none when all are.
 
-use crate::clients::curl;
+use crate::clients::{Mode, Story, Tool, curl};
 use crate::netns::Place;
 use crate::process::{SOON, eventually, run};
 use crate::proxy::{Proxy, Setup};
@@ -232,5 +232,51 @@ fn login_check_tells_a_server_that_takes_the_password_from_one_that_does_not() {
         });
         proxy.wait_for_metric("ftplb_backend_up", &[], up);
         assert!(!proxy.log().contains(password), "{}", proxy.log());
+    }
+}
+
+#[test]
+fn user_s_name_decides_which_backend_it_meets() {
+    let (doors, proxy) = doors_behind("algorithm = \"user_hash\"");
+    let backend_of = |user: &str, source: [u8; 4]| {
+        let mut client = Peer::connect_from(source.into(), proxy.address);
+        client.hears("220 FTP server ready.");
+        client.say(&format!("USER {user}"));
+        let mut reached = None;
+        eventually("a backend is reached", || {
+            reached = doors
+                .iter()
+                .enumerate()
+                .find_map(|(index, door)| Some((index, door.accept_now()?)));
+            reached.is_some()
+        });
+        let (index, mut backend) = reached.unwrap();
+        backend.say("220 Never seen.");
+        backend.hears(format!("USER {user}"));
+        backend.say("331 Password please.");
+        client.hears("331 Password please.");
+        index
+    };
+    let users: Vec<String> = (0..12).map(|n| format!("user{n}")).collect();
+    let first: Vec<_> = { users.iter() }
+        .map(|user| backend_of(user, [127, 0, 0, 2]))
+        .collect();
+    let again: Vec<_> = { users.iter() }
+        .map(|user| backend_of(user, [127, 0, 0, 3]))
+        .collect();
+    assert_eq!(first, again, "from wherever they come");
+    for index in 0..3 {
+        assert!(first.contains(&index), "{first:?}");
+    }
+}
+
+#[test]
+fn real_clients_work_where_the_user_s_name_decides() {
+    let server = Server::start(Kind::Vsftpd);
+    let proxy = Setup::new(&[server.address])
+        .pool("algorithm = \"user_hash\"\n")
+        .start();
+    for tool in [Tool::Curl, Tool::Ftplib, Tool::Lftp, Tool::Tnftp] {
+        Story::new(tool, Mode::Pasv, proxy.address, &Place::Host).run(&server);
     }
 }
