@@ -12,7 +12,7 @@
 //! 3  proxy, ops        sessions' drivers; checks, admin address
 //! 2  session           the FTP session, without input or output
 //!    config, net, telemetry
-//! 1  ftp, balance, health, limits, ending     pure
+//! 1  ftp, balance, health, limits, ending, diagnosis     pure
 //! ```
 //! ARCHITECTURE.md tells the rest.
 
@@ -20,6 +20,7 @@ pub mod app;
 pub mod balance;
 pub mod cli;
 pub mod config;
+pub mod diagnosis;
 pub mod ending;
 pub mod ftp;
 pub mod health;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Each floor may name itself and the floors before it (ARCHITECTURE.md).
 const FLOORS: [&[&str]; 6] = [
-    &["ftp", "balance", "health", "limits", "ending"],
+    &["ftp", "balance", "health", "limits", "ending", "diagnosis"],
     &["session", "config", "net", "telemetry"],
     &["proxy", "ops"],
     &["app"],
@@ -19,7 +19,15 @@ const FLOORS: [&[&str]; 6] = [
 ];
 
 /// What has no input, output, clock or randomness: the session and the floor below it.
-const PURE: [&str; 6] = ["session", "ftp", "balance", "health", "limits", "ending"];
+const PURE: [&str; 7] = [
+    "session",
+    "ftp",
+    "balance",
+    "health",
+    "limits",
+    "ending",
+    "diagnosis",
+];
 
 /// What would bring one of these in. Addresses of `std::net` and an `Instant` that is an argument are values.
 const IMPURE: [&str; 10] = [
@@ -129,17 +137,7 @@ fn every_module_begins_by_saying_what_it_is() {
 fn every_side_phase_and_cause_is_documented_and_no_other() {
     let (code, page) = (read("src/ending.rs"), read("docs/endings.md"));
     for (kind, heading) in [("Side", "Sides"), ("Phase", "Phases"), ("Cause", "Causes")] {
-        let (_, from) = code
-            .split_once(&format!("\nimpl {kind} {{"))
-            .expect("the enum has methods");
-        let body = from.split("\n}\n").next().unwrap_or_default();
-        let labels: BTreeSet<String> = body
-            .lines()
-            .filter_map(|line| line.split_once("=> \""))
-            .filter_map(|(_, label)| label.split('"').next())
-            .map(str::to_owned)
-            .collect();
-        assert!(!labels.is_empty(), "no labels of {kind} are found");
+        let labels = labels_of(&code, kind);
         let documented = first_cells(section(&page, heading));
         assert_eq!(documented, labels, "docs/endings.md, {heading}");
     }
@@ -164,6 +162,19 @@ fn every_metric_is_documented_with_its_type_and_no_other() {
         let is_counter = name.trim_matches('`').ends_with("_total");
         assert_eq!(is_counter, *kind == "counter", "docs/metrics.md: {name}");
     }
+}
+
+#[test]
+fn every_diagnosis_is_documented_and_no_other() {
+    let labels = labels_of(&read("src/diagnosis.rs"), "Diagnosis");
+    let page = read("docs/metrics.md");
+    let documented: BTreeSet<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("- `"))
+        .filter_map(|rest| rest.split('`').next())
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(documented, labels, "docs/metrics.md");
 }
 
 #[test]
@@ -320,6 +331,22 @@ fn literals(code: &str, prefix: &str) -> BTreeSet<String> {
         .filter_map(|rest| rest.split('"').next())
         .map(|rest| format!("{prefix}{rest}"))
         .collect()
+}
+
+/// The labels that the methods of an enum give its variants.
+fn labels_of(code: &str, kind: &str) -> BTreeSet<String> {
+    let (_, from) = code
+        .split_once(&format!("\nimpl {kind} {{"))
+        .expect("the enum has methods");
+    let body = from.split("\n}\n").next().unwrap_or_default();
+    let labels: BTreeSet<String> = body
+        .lines()
+        .filter_map(|line| line.split_once("=> \""))
+        .filter_map(|(_, label)| label.split('"').next())
+        .map(str::to_owned)
+        .collect();
+    assert!(!labels.is_empty(), "no labels of {kind} are found");
+    labels
 }
 
 /// The part of a page under the heading `## heading`.

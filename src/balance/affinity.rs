@@ -4,20 +4,27 @@
 //! ipvs does. Unlike there, a backend that is drained or dead does not keep its clients: the pool asks the
 //! snapshot first, and remembers whatever backend the client gets instead.
 //!
-//! Bounded: at most `entries` networks, the one whose last session is longest ago is forgotten first, and
-//! those whose time is over as soon as another is remembered. About 150 bytes each.
+//! Bounded: at most `entries` networks, the one whose last session is longest ago is forgotten first. With a
+//! million networks in it the table takes 84 bytes each, IPv4 or IPv6, measured as resident memory. Its
+//! address space is reserved when it is made, and becomes memory as networks are remembered; memory that was
+//! used once is kept for other networks.
 //!
-//! A lookup reads one shard of the map. Remembering takes a lock on the order besides, and costs the same
-//! for any number of networks, except that once in `entries` refreshes the order is swept.
+//! One lock, and the same few steps under it for any number of networks: nothing is copied to grow, nothing
+//! is swept. Those whose time is over leave a few at a time as others are remembered. Measured with a
+//! million networks (`cargo bench --bench affinity`): half a microsecond for a lookup, one to remember, and
+//! 0.1 ms of processor time for the longest of fifteen million calls. A sharded map with a queue beside it
+//! took 200 to 250 bytes, 15 ms in the call that made it grow, and 0.6 s in the call that found all of a
+//! million to be over.
 
-use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use dashmap::DashMap;
 use ipnet::IpNet;
 
+use self::lru::{Entry, Lru};
+
+mod lru;
 #[cfg(test)]
 mod tests;
 
@@ -27,103 +34,107 @@ pub struct AffinityTable {
     timeout: Duration,
     prefix_v4: u8,
     prefix_v6: u8,
-    entries: usize,
-    networks: DashMap<IpAddr, Remembered>,
-    order: Mutex<Order>,
+    networks: Mutex<Lru>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Remembered {
-    backend: SocketAddr,
-    since: Instant,
-    /// That of its place in the order.
-    stamp: u64,
-}
-
-/// The networks by their last session, oldest first. A place whose stamp is not that of its network is
-/// left over: the network was refreshed since, or is forgotten.
-#[derive(Debug, Default)]
-struct Order {
-    places: VecDeque<(IpAddr, u64)>,
-    last_stamp: u64,
+/// One client network, for listings.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Affine {
+    /// The clients.
+    pub network: IpNet,
+    /// The backend that they come back to, if it is available.
+    pub backend: SocketAddr,
+    /// Until they are forgotten, unless a session begins before.
+    pub remaining: Duration,
 }
 
 impl AffinityTable {
     /// An empty table. `timeout` runs from a client's last session. Clients whose first `prefix_v4` or
     /// `prefix_v6` bits agree count as one; more bits than an address has mean all of them.
     pub fn new(timeout: Duration, prefix_v4: u8, prefix_v6: u8, entries: usize) -> Self {
-        let (networks, order) = (DashMap::new(), Mutex::default());
         Self {
             timeout,
             prefix_v4,
             prefix_v6,
-            entries,
-            networks,
-            order,
+            networks: Mutex::new(Lru::new(entries)),
         }
     }
 
     /// The address of the backend that the network of `client` had last, if it is remembered at `now`.
     pub fn lookup(&self, client: IpAddr, now: Instant) -> Option<SocketAddr> {
-        let remembered = *self.networks.get(&self.network(client))?;
-        (!self.is_over(remembered, now)).then_some(remembered.backend)
+        let network = self.network(client).addr();
+        let networks = self.networks();
+        let entry = networks.get(network)?;
+        self.remaining(entry, now).map(|_| entry.backend)
     }
 
     /// Remembers that a session of `client` with `backend` begins at `now`.
     pub fn remember(&self, client: IpAddr, backend: SocketAddr, now: Instant) {
-        let network = self.network(client);
-        let mut order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        order.last_stamp += 1;
-        let stamp = order.last_stamp;
-        order.places.push_back((network, stamp));
-        self.networks.insert(
-            network,
-            Remembered {
-                backend,
-                since: now,
-                stamp,
-            },
-        );
-        self.forget(&mut order, now);
-    }
-
-    /// Forgets what is over or too much, and keeps the order from growing by refreshes.
-    fn forget(&self, order: &mut Order, now: Instant) {
-        while let Some((network, stamp)) = order.places.front().copied() {
-            if let Some(remembered) = self.at(network, stamp) {
-                if self.networks.len() <= self.entries && !self.is_over(remembered, now) {
-                    break;
-                }
-                self.networks.remove(&network);
+        let network = self.network(client).addr();
+        let mut networks = self.networks();
+        networks.put(network, backend, now);
+        for _ in 0..FORGOTTEN_AT_ONCE {
+            let oldest = networks.oldest();
+            if oldest.is_none_or(|oldest| self.remaining(oldest, now).is_some()) {
+                break;
             }
-            order.places.pop_front();
-        }
-        if order.places.len() / 2 > self.entries {
-            order
-                .places
-                .retain(|(network, stamp)| self.at(*network, *stamp).is_some());
+            networks.forget_oldest();
         }
     }
 
-    /// What is remembered of `network`, if `stamp` is still its place.
-    fn at(&self, network: IpAddr, stamp: u64) -> Option<Remembered> {
-        let remembered = *self.networks.get(&network)?;
-        (remembered.stamp == stamp).then_some(remembered)
+    /// How many networks are in the table, with those whose time is over and that have not left yet.
+    pub fn len(&self) -> usize {
+        self.networks().len()
     }
 
-    fn is_over(&self, remembered: Remembered, now: Instant) -> bool {
-        now.saturating_duration_since(remembered.since) >= self.timeout
+    /// Whether no network is in the table.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The networks that are remembered at `now`, those with the latest session first, at most `max`. Picks
+    /// wait meanwhile, 0.05 ms for a thousand.
+    pub fn entries(&self, max: usize, now: Instant) -> Vec<Affine> {
+        let networks = self.networks();
+        let of_entry = |entry: &Entry| {
+            let remaining = self.remaining(entry, now)?;
+            Some(Affine {
+                network: self.network(entry.network),
+                backend: entry.backend,
+                remaining,
+            })
+        };
+        // What is over lies together at the end, and could be long.
+        networks
+            .newest_first()
+            .map_while(of_entry)
+            .take(max)
+            .collect()
+    }
+
+    fn networks(&self) -> MutexGuard<'_, Lru> {
+        self.networks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For how long `entry` counts from `now` on, if it still does.
+    fn remaining(&self, entry: &Entry, now: Instant) -> Option<Duration> {
+        let age = now.saturating_duration_since(entry.since);
+        self.timeout.checked_sub(age).filter(|left| !left.is_zero())
     }
 
     /// What stands for `client`: its address without the bits that do not count. IPv4 is the same
     /// whether or not it is mapped into IPv6 (V2).
-    fn network(&self, client: IpAddr) -> IpAddr {
+    fn network(&self, client: IpAddr) -> IpNet {
         let client = client.to_canonical();
         let prefix = if client.is_ipv4() {
             self.prefix_v4
         } else {
             self.prefix_v6
         };
-        IpNet::new(client, prefix).map_or(client, |network| network.network())
+        IpNet::new(client, prefix).map_or_else(|_| client.into(), |network| network.trunc())
     }
 }
+
+/// How many networks whose time is over leave when one is remembered: more than one, so that they become
+/// fewer, and few, so that no session waits for them.
+const FORGOTTEN_AT_ONCE: usize = 4;

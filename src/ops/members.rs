@@ -78,7 +78,11 @@ impl Members {
     /// The pool of `config`. Nobody is told of how it begins, and it is checked from now on. Within a
     /// runtime.
     pub fn new(config: config::Pool, surrounding: Surrounding, fleet: &Fleet) -> Arc<Self> {
-        let pool = Arc::new(Pool::new(config.name.as_str(), rand::random(), Instant::now()));
+        let pool = Arc::new(Pool::new(
+            config.name.as_str(),
+            rand::random(),
+            Instant::now(),
+        ));
         let metrics = PoolMetrics::new(Arc::clone(&fleet.process.metrics), Arc::clone(pool.name()));
         let members = Arc::new(Self {
             parts: PoolParts {

@@ -188,6 +188,11 @@ impl Driver {
                 }
             }
             Tell::BackendFailed(what) => self.on_backend_failed(what, now),
+            Tell::Diagnosis(diagnosis) => {
+                if let Some(Seat { pick, .. }) = &self.seat {
+                    self.record.note_diagnosis(pick, diagnosis, now);
+                }
+            }
             Tell::Transfer(mut end) => {
                 if let Some(id) = end.data
                     && let Some(connection) = self.connection(id)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::balance::Pick;
+use crate::diagnosis::Diagnosis;
 use crate::ending::{Cause, Ending, Moved, Side};
 use crate::ftp::command::{self, Direction, Verb};
 use crate::ftp::reply::Code;
@@ -104,6 +105,18 @@ impl SessionRecord {
         }
     }
 
+    /// What a session shows to be wrong with a backend. Its advice is given once an hour, however many
+    /// sessions show it.
+    pub(super) fn note_diagnosis(&self, pick: &Pick, diagnosis: Diagnosis, now: Instant) {
+        let (session, client, label) = (self.id, self.client, diagnosis.label());
+        let (pool, backend) = (self.service.pool.name(), &pick.target.name);
+        tracing::debug!(session, %client, %pool, %backend, diagnosis = label, "backend diagnosed");
+        if let Some(suppressed) = self.metrics_of(pick).diagnosed(diagnosis, now) {
+            let advice = diagnosis.advice();
+            tracing::warn!(session, %client, %pool, %backend, diagnosis = label, suppressed, "{advice}");
+        }
+    }
+
     /// What live traffic has made of a backend's availability.
     pub(super) fn note_availability(&self, pick: &Pick, change: Option<Availability>) {
         tell_availability(&self.service.pool, Instant::now());
@@ -175,11 +188,7 @@ impl SessionRecord {
                 }
                 tracing::debug!(session = self.id, client = %self.client, "login refused");
             }
-            Tell::Oddity(what) => tracing::warn!(
-                session = self.id, client = %self.client, backend = self.backend_name(),
-                "the backend {what}"
-            ),
-            Tell::Greeted | Tell::BackendFailed(_) | Tell::Transfer(_) => {}
+            Tell::Greeted | Tell::BackendFailed(_) | Tell::Diagnosis(_) | Tell::Transfer(_) => {}
         }
     }
 

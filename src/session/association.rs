@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::config::{BackendActive, BackendPassive};
+use crate::diagnosis::Diagnosis;
 use crate::ending::{Cause, Ending, Moved, Phase, Side};
 use crate::ftp::command::{Direction, Verb};
 use crate::ftp::endpoint;
@@ -14,7 +15,7 @@ use crate::ftp::reply::Code;
 use crate::session::data::{Association, DataEnd, DataId, Mode, Stage};
 use crate::session::machine::Session;
 use crate::session::pending::{Expect, PassiveAsk};
-use crate::session::{Action, DataEvent, Tell, replies};
+use crate::session::{Action, DataEvent, replies};
 
 impl Session {
     /// Something happened to a data association. Events of released or ended ones are stale and ignored.
@@ -182,7 +183,7 @@ impl Session {
         // P4, RFC 2577 §3: a privileged port is nobody's data port.
         let Some(port) = port.filter(|port| *port >= 1024) else {
             self.act(Action::Release(id));
-            self.tell(Tell::Oddity("named no usable data port"));
+            self.diagnose(Diagnosis::NoDataPort);
             self.send(Side::Client, replies::NO_DATA_CONNECTION, false);
             return;
         };

@@ -3,14 +3,16 @@
 //! Lines are relayed as they come, so that a reply of any length needs no memory (R9); what becomes of
 //! a reply is decided at its first line.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::diagnosis::{Diagnosis, Step};
 use crate::ending::{Cause, Side};
 use crate::ftp::command::Verb;
 use crate::ftp::endpoint;
-use crate::ftp::reply::{Code, Place, ReplyLine};
+use crate::ftp::reply::{Code, Place, ReplyError, ReplyLine};
 use crate::session::machine::{Login, Session, State};
 use crate::session::pending::{Expect, PassiveAsk, TransferAsk, opens_data};
 use crate::session::{Input, Tell, replies};
@@ -44,20 +46,33 @@ impl Session {
         let failure = match input {
             Input::Line { text, .. } => match self.assembler.read(text) {
                 Ok(None) => return,
-                // RFC 959 §5.4: 120 announces a delay, 220 follows.
-                Ok(Some(line)) if line.code.is_preliminary() => return,
                 Ok(Some(line)) if line.code.is_positive() => {
                     return self.begin_greeting(&line, now);
                 }
-                Ok(Some(_)) => "refused the session in its greeting",
-                Err(_) => "greeted with something that is no FTP reply",
+                Ok(Some(line)) => {
+                    if let Some(shown) = Diagnosis::of_reply(Step::Greeting, line.code, &line.text)
+                    {
+                        self.diagnose(shown);
+                    }
+                    if line.code.is_preliminary() {
+                        // RFC 959 §5.4: 120 announces a delay, 220 follows.
+                        return;
+                    }
+                    "refused the session in its greeting"
+                }
+                Err(_) => self.is_no_greeting(),
             },
-            Input::TooLong | Input::Runaway => "greeted with something that is no FTP reply",
+            Input::TooLong | Input::Runaway => self.is_no_greeting(),
             Input::Eof => "closed the connection before its greeting",
             Input::Reset => "reset the connection before its greeting",
         };
         self.tell(Tell::BackendFailed(failure));
         self.pick();
+    }
+
+    fn is_no_greeting(&mut self) -> &'static str {
+        self.diagnose(Diagnosis::NotFtp);
+        "greeted with something that is no FTP reply"
     }
 
     fn begin_greeting(&mut self, line: &ReplyLine, now: Instant) {
@@ -89,7 +104,7 @@ impl Session {
         match input {
             Input::Line { text, .. } => self.on_reply_line(text, false, now),
             Input::TooLong | Input::Runaway => {
-                self.on_violation("sent a reply line over the limit");
+                self.on_violation(Diagnosis::ReplyTooLong);
             }
             Input::Eof => self.on_backend_eof(Cause::Close, now),
             Input::Reset => self.on_backend_eof(Cause::Reset, now),
@@ -111,8 +126,8 @@ impl Session {
     }
 
     /// What can not be relayed safely ends the session (R4, R9).
-    fn on_violation(&mut self, what: &'static str) {
-        self.tell(Tell::Oddity(what));
+    fn on_violation(&mut self, shown: Diagnosis) {
+        self.diagnose(shown);
         self.leave_now(Side::Backend, Cause::Protocol, Some(replies::NOT_AVAILABLE));
     }
 
@@ -137,7 +152,10 @@ impl Session {
                 }
                 self.read_line(line, now);
             }
-            Err(_) => self.on_violation("sent something that is no FTP reply"),
+            Err(ReplyError::NotAReply) => self.on_violation(Diagnosis::NotFtp),
+            Err(ReplyError::TooLong { .. } | ReplyError::TooManyLines { .. }) => {
+                self.on_violation(Diagnosis::ReplyTooLong);
+            }
         }
     }
 
@@ -158,7 +176,7 @@ impl Session {
             (Some(index), Some(Expect::Passive(ask))) => passive_disposition(index, *ask, code),
             _ if opens_data(code) || code.is(234) || code.is(334) => {
                 // R4, VU#328867: somebody makes the backend say it.
-                self.on_violation("opened a data port that nobody asked for");
+                self.on_violation(Diagnosis::UnaskedDataPort);
                 return false;
             }
             (Some(index), Some(Expect::Feat)) if code.is_positive() => Disposition::Features {
@@ -176,23 +194,58 @@ impl Session {
     fn read_line(&mut self, line: ReplyLine, now: Instant) {
         let is_last = is_last(&line);
         let code = line.code;
-        match &mut self.disposition {
+        match self.disposition {
             None | Some(Disposition::Retry { .. } | Disposition::Swallow) => {}
-            Some(Disposition::Relay { .. }) => self.send(Side::Client, line.text, false),
-            Some(Disposition::Features { .. }) => self.relay_feature(line),
-            Some(Disposition::Port { port, .. }) => {
-                *port = port.or_else(|| {
-                    if code.is(229) {
-                        endpoint::scan_229(&line.text)
-                    } else {
-                        endpoint::scan_227(&line.text).map(|a| a.port())
-                    }
-                });
+            Some(Disposition::Relay { index }) => {
+                if code.is_negative() {
+                    self.look_into_refusal(index, &line);
+                }
+                self.send(Side::Client, line.text, false);
             }
+            Some(Disposition::Features { .. }) => self.relay_feature(line),
+            Some(Disposition::Port { .. }) => self.look_for_port(&line),
         }
         if is_last && let Some(disposition) = self.disposition.take() {
             self.tell(Tell::Reply(code));
             self.end_reply(disposition, code, now);
+        }
+    }
+
+    /// P1, P3: the first port that the lines name.
+    fn look_for_port(&mut self, line: &ReplyLine) {
+        let (address, port) = if line.code.is(229) {
+            (None, endpoint::scan_229(&line.text))
+        } else {
+            let named = endpoint::scan_227(&line.text);
+            let address = named.filter(|_| line.code.is(227));
+            (address, named.map(|named| named.port()))
+        };
+        let Some(Disposition::Port {
+            port: found @ None, ..
+        }) = &mut self.disposition
+        else {
+            return;
+        };
+        *found = port;
+        if let (Some(address), Some((_, SocketAddr::V4(own)))) = (address, self.backend)
+            && address.ip() != own.ip()
+        {
+            // P2: it is of no account here, but to those who connect directly.
+            self.diagnose(Diagnosis::ForeignAddress);
+        }
+    }
+
+    /// Whether a line of a refusal shows what is wrong with the backend. It is relayed all the same.
+    fn look_into_refusal(&mut self, index: Option<usize>, line: &ReplyLine) {
+        let step = match index.and_then(|index| self.pending.get(index)) {
+            Some(Expect::Password | Expect::User) => Step::Login,
+            Some(Expect::Active | Expect::Transfer(_)) => Step::Data,
+            Some(_) => return,
+            None if self.login == Login::Done => Step::Data,
+            None => Step::Login,
+        };
+        if let Some(shown) = Diagnosis::of_reply(step, line.code, &line.text) {
+            self.diagnose(shown);
         }
     }
 

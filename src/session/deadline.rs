@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use crate::diagnosis::Diagnosis;
 use crate::ending::{Cause, Side};
 use crate::session::data::Association;
 use crate::session::machine::{Login, Session, State};
@@ -90,6 +91,7 @@ impl Session {
     }
 
     fn expire_greeting(&mut self, begun: bool) {
+        self.diagnose(Diagnosis::SlowGreeting);
         if begun {
             self.leave_now(Side::Backend, Cause::Timeout, Some(replies::NOT_AVAILABLE));
         } else {

@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::diagnosis::{Diagnoses, Diagnosis};
 use crate::ending::{Cause, Ending, Phase, Side};
 use crate::ftp::reply::Replies;
 use crate::session::backend::Disposition;
@@ -43,6 +44,8 @@ pub struct Session {
     pub(super) asked_user: Bytes,
     pub(super) flags: Flags,
     pub(super) errors: u32,
+    /// What was told of this backend.
+    diagnosed: Diagnoses,
     tries: usize,
     pub(super) pending: Pending,
     /// Lines of the client that wait behind a barrier or for the greeting (S1, F11).
@@ -127,6 +130,7 @@ impl Session {
             asked_user: Bytes::new(),
             flags: Flags::default(),
             errors: 0,
+            diagnosed: Diagnoses::default(),
             tries: 0,
             pending: Pending::default(),
             held: VecDeque::new(),
@@ -281,6 +285,12 @@ impl Session {
         self.act(Action::Tell(tell));
     }
 
+    pub(super) fn diagnose(&mut self, diagnosis: Diagnosis) {
+        if self.diagnosed.insert(diagnosis) {
+            self.tell(Tell::Diagnosis(diagnosis));
+        }
+    }
+
     pub(super) fn send(&mut self, to: Side, text: Bytes, alone: bool) {
         self.act(Action::Send { to, text, alone });
     }
@@ -299,6 +309,7 @@ impl Session {
     /// Asks for another backend, while the client has seen nothing of any (decision 7, S16).
     pub(super) fn pick(&mut self) {
         self.backend = None;
+        self.diagnosed = Diagnoses::default();
         self.disposition = None;
         let limits = &self.settings.limits;
         self.assembler = Replies::new(limits.reply_lines, limits.reply_bytes);

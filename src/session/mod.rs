@@ -42,6 +42,7 @@ use bytes::Bytes;
 pub use self::data::{DataId, Mode, TransferEnd};
 pub use self::machine::Session;
 use crate::config::{BackendActive, BackendPassive, PortAddress};
+use crate::diagnosis::Diagnosis;
 use crate::ending::{Ending, Moved, Side};
 use crate::ftp::command::Direction;
 use crate::ftp::reply::Code;
@@ -204,6 +205,6 @@ pub enum Tell {
     LoginFailed,
     /// A transfer ended.
     Transfer(TransferEnd),
-    /// Something about the backend that its operator should know.
-    Oddity(&'static str),
+    /// Something about the backend that its operator should know. Each at most once of a backend.
+    Diagnosis(Diagnosis),
 }

@@ -17,10 +17,11 @@ use bytes::Bytes;
 use self::books::Books;
 use self::parties::{Backend, Client, Manner, Random};
 use crate::config::{BackendActive, BackendPassive, PortAddress};
-use crate::ending::{Cause, Ending, Side};
+use crate::diagnosis::{Diagnoses, Diagnosis};
+use crate::ending::{Cause, Side};
 use crate::limits::{Limits, Timeouts};
 use crate::session::waiting::ClientLine;
-use crate::session::{Action, DataEvent, DataId, Input, Order, Picked, Session, Settings};
+use crate::session::{Action, DataEvent, DataId, Input, Order, Picked, Session, Settings, Tell};
 
 #[test]
 fn what_must_hold_always_holds_whatever_happens() {
@@ -45,6 +46,8 @@ struct World {
     backend: Backend,
     books: Books,
     picking: bool,
+    /// What was told of the backend that is there now.
+    diagnosed: Diagnoses,
     is_drained: bool,
     is_retired: bool,
     /// When somebody last did something that the session could see.
@@ -86,6 +89,7 @@ impl World {
             backend: Backend::new(random.pick(&manners)),
             books: Books::default(),
             picking: false,
+            diagnosed: Diagnoses::default(),
             is_drained: false,
             is_retired: false,
             last_sign: now,
@@ -267,6 +271,7 @@ impl World {
                     let named = self.client.user.clone().filter(|_| decides);
                     assert_eq!(user, named.unwrap_or_default(), "H5");
                     self.picking = true;
+                    self.diagnosed = Diagnoses::default();
                 }
                 Action::Send {
                     to: Side::Client,
@@ -284,26 +289,40 @@ impl World {
                     let event = self.books.open(id, is_lease, is_granted, self.now);
                     self.session.on_data(id, event, self.now);
                 }
-                action => self.obey_plainly(&action),
+                action => {
+                    self.check_action(&action);
+                    self.books.obey(&action, self.now);
+                }
             }
         }
     }
 
-    fn obey_plainly(&mut self, action: &Action) {
-        if let Action::Close(Ending {
-            cause: Cause::Drain,
-            ..
-        }) = action
-            && !self.is_drained
-        {
-            assert!(self.is_retired, "drained by nobody");
-            assert!(!self.picking && self.client.was_greeted, "not open yet");
-            let paused = self.now - self.last_sign;
-            assert!(paused >= self.settings.timeouts.drain_idle, "no pause");
-            let is_orderly = self.backend.manner == Manner::Orderly;
-            assert!(!is_orderly || !self.books.owes_a_reply(), "in mid-command");
+    fn check_action(&mut self, action: &Action) {
+        match *action {
+            Action::Tell(Tell::Diagnosis(diagnosis)) => self.check_diagnosis(diagnosis),
+            Action::Close(ending) if ending.cause == Cause::Drain && !self.is_drained => {
+                self.check_retirement();
+            }
+            _ => {}
         }
-        self.books.obey(action, self.now);
+    }
+
+    fn check_diagnosis(&mut self, diagnosis: Diagnosis) {
+        let is_new = self.diagnosed.insert(diagnosis);
+        assert!(is_new, "{diagnosis:?} twice of one backend");
+        // It refuses a PASV now and then, which a client in active mode knows nothing of (A12).
+        let is_its_way = [Diagnosis::NoDataPort, Diagnosis::SlowGreeting].contains(&diagnosis);
+        let is_orderly = self.backend.manner == Manner::Orderly;
+        assert!(!is_orderly || is_its_way, "{diagnosis:?}");
+    }
+
+    fn check_retirement(&self) {
+        assert!(self.is_retired, "drained by nobody");
+        assert!(!self.picking && self.client.was_greeted, "not open yet");
+        let paused = self.now - self.last_sign;
+        assert!(paused >= self.settings.timeouts.drain_idle, "no pause");
+        let is_orderly = self.backend.manner == Manner::Orderly;
+        assert!(!is_orderly || !self.books.owes_a_reply(), "in mid-command");
     }
 
     fn client_hears(&mut self, text: &Bytes, alone: bool) {

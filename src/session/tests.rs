@@ -3,6 +3,7 @@
 mod active;
 mod by_user;
 mod control;
+mod diagnoses;
 mod ending;
 mod hold;
 mod login;

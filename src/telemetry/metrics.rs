@@ -11,6 +11,7 @@
 
 mod backend;
 mod condition;
+mod diagnoses;
 mod listener;
 mod pool;
 mod process;

@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Lets one event through in [`Sparse::INTERVAL`], and counts the others.
+/// Lets one event through in an interval, and counts the others.
 #[derive(Debug)]
 pub struct Sparse {
+    interval: Duration,
     begin: Instant,
     /// Milliseconds after `begin` before which nothing passes.
     closed_until: AtomicU64,
@@ -13,12 +14,18 @@ pub struct Sparse {
 }
 
 impl Sparse {
-    /// Between two lines of one kind. The metrics have every event.
+    /// Between two lines of one kind, commonly. The metrics have every event.
     pub const INTERVAL: Duration = Duration::from_secs(10);
 
-    /// The first event passes.
+    /// One event in [`Self::INTERVAL`]. The first event passes.
     pub fn new(now: Instant) -> Self {
+        Self::once_in(Self::INTERVAL, now)
+    }
+
+    /// One event in `interval`. The first event passes.
+    pub fn once_in(interval: Duration, now: Instant) -> Self {
         Self {
+            interval,
             begin: now,
             closed_until: AtomicU64::new(0),
             suppressed: AtomicU64::new(0),
@@ -30,7 +37,7 @@ impl Sparse {
     pub fn pass(&self, now: Instant) -> Option<u64> {
         let time = millis(now.saturating_duration_since(self.begin));
         let closed_until = self.closed_until.load(Ordering::Relaxed);
-        let next = time + millis(Self::INTERVAL);
+        let next = time + millis(self.interval);
         let is_first = time >= closed_until
             && self
                 .closed_until

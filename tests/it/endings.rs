@@ -294,3 +294,27 @@ fn metrics_are_accepted_by_their_readers() {
         );
     }
 }
+
+#[test]
+fn what_is_wrong_with_a_backend_is_counted_always_and_said_once() {
+    let mut table = Table::logged_in();
+    let bad_ip = "425 Security: Bad IP connecting.";
+    table.exchange("RETR f", bad_ip);
+    table.exchange("RETR g", bad_ip);
+    let (mut client, mut backend) = table.another();
+    for (line, reply) in [("USER u", "230 In."), ("LIST", bad_ip)] {
+        client.say(line);
+        backend.hears(line);
+        backend.say(reply);
+        client.hears(reply);
+    }
+    let labels = ["diagnosis=\"data_address_refused\""];
+    table
+        .proxy
+        .wait_for_metric("ftplb_backend_diagnoses_total", &labels, 2.0);
+    let said = table.proxy.wait_for_log("refuses data connections", 1);
+    assert_eq!(said.len(), 1, "{said:#?}");
+    assert_eq!(field(&said[0], "level"), "WARN");
+    assert_eq!(field(&said[0], "diagnosis"), "data_address_refused");
+    assert!(said[0].contains("pasv_promiscuous"), "{said:#?}");
+}

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use super::AffinityTable;
+use super::{Affine, AffinityTable, FORGOTTEN_AT_ONCE};
 
 const TIMEOUT: Duration = Duration::from_mins(5);
 
@@ -86,18 +86,76 @@ fn a_table_of_no_entries_remembers_nobody() {
     let (table, now) = (AffinityTable::new(TIMEOUT, 32, 128, 0), Instant::now());
     table.remember(ip("192.0.2.1"), backend(1), now);
     assert_eq!(table.lookup(ip("192.0.2.1"), now), None);
-    assert!(table.networks.is_empty());
+    assert!(table.is_empty());
 }
 
 #[test]
-fn what_is_over_does_not_stay_in_memory() {
-    let (table, now) = (AffinityTable::new(TIMEOUT, 32, 128, 1_000), Instant::now());
+fn what_is_over_leaves_a_few_at_a_time_as_others_come() {
+    let (table, start) = (AffinityTable::new(TIMEOUT, 32, 128, 1_000), Instant::now());
     for n in 0..=255 {
-        table.remember(Ipv4Addr::new(192, 0, 2, n).into(), backend(1), now);
+        table.remember(Ipv4Addr::new(192, 0, 2, n).into(), backend(1), start);
     }
-    table.remember(ip("203.0.113.1"), backend(1), now + TIMEOUT);
-    assert_eq!(table.networks.len(), 1);
-    assert_eq!(table.order.lock().unwrap().places.len(), 1);
+    let later = start + TIMEOUT;
+    table.remember(ip("203.0.113.1"), backend(1), later);
+    assert_eq!(table.len(), 257 - FORGOTTEN_AT_ONCE);
+    for n in 0..=255 {
+        table.remember(Ipv4Addr::new(203, 0, 113, n).into(), backend(1), later);
+    }
+    assert_eq!(table.len(), 256, "only those of now are left");
+    table.remember(ip("203.0.113.1"), backend(1), later + TIMEOUT);
+    assert_eq!(table.len(), 256 - FORGOTTEN_AT_ONCE);
+}
+
+#[test]
+fn a_listing_has_the_latest_first_and_nothing_that_is_over() {
+    let (table, start) = (AffinityTable::new(TIMEOUT, 24, 64, 10), Instant::now());
+    let minute = Duration::from_mins(1);
+    for (minutes, client) in [(0, "192.0.2.1"), (1, "2001:db8::1"), (2, "203.0.113.9")] {
+        table.remember(ip(client), backend(1), start + minute * minutes);
+    }
+    table.remember(ip("2001:db8::2"), backend(2), start + minute * 3);
+    let network = |network: &str, backend, minutes| Affine {
+        network: network.parse().unwrap(),
+        backend,
+        remaining: minute * minutes,
+    };
+    let all = [
+        network("2001:db8::/64", backend(2), 4),
+        network("203.0.113.0/24", backend(1), 3),
+        network("192.0.2.0/24", backend(1), 1),
+    ];
+    let now = start + minute * 4;
+    assert_eq!(table.entries(10, now), all);
+    assert_eq!(table.entries(2, now), all[..2]);
+    assert_eq!(table.entries(0, now), []);
+    assert_eq!(table.entries(10, now + minute).len(), 2);
+    assert_eq!(table.entries(10, now + minute * 4), []);
+    assert_eq!(table.len(), 3, "a listing changes nothing");
+}
+
+#[test]
+fn sessions_from_many_threads_lose_nothing() {
+    let (table, now) = (AffinityTable::new(TIMEOUT, 32, 128, 10_000), Instant::now());
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let table = &table;
+            scope.spawn(move || {
+                for n in 0..1_000_u16 {
+                    let [high, low] = n.to_be_bytes();
+                    let client = IpAddr::from([10, thread, high, low]);
+                    table.remember(client, backend(thread), now);
+                    assert_eq!(table.lookup(client, now), Some(backend(thread)));
+                }
+            });
+        }
+    });
+    assert_eq!(table.len(), 4_000);
+    let of_first = |affine: &Affine| affine.backend == backend(0);
+    let listed = table.entries(usize::MAX, now);
+    assert_eq!(
+        listed.iter().filter(|affine| of_first(affine)).count(),
+        1_000
+    );
 }
 
 proptest! {
@@ -124,8 +182,16 @@ proptest! {
                 let client = IpAddr::from([192, 0, 2, n]);
                 prop_assert_eq!(table.lookup(client, now), model.get(&client).map(|known| known.2));
             }
-            prop_assert!(table.networks.len() <= entries);
-            prop_assert!(table.order.lock().unwrap().places.len() <= 2 * entries + 1);
+            prop_assert!(table.len() <= entries);
+            let listed: Vec<IpAddr> = table
+                .entries(usize::MAX, now)
+                .iter()
+                .map(|affine| affine.network.addr())
+                .collect();
+            let mut expected: Vec<_> = model.iter().map(|(client, known)| (known.0, *client)).collect();
+            expected.sort_unstable();
+            let expected: Vec<IpAddr> = expected.into_iter().rev().map(|(_, client)| client).collect();
+            prop_assert_eq!(listed, expected);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::talk::{BACKEND, BACKEND_6, CLIENT, LOCAL, LOCAL_6, Talk, VIP, settings};
 use crate::config::BackendPassive;
+use crate::diagnosis::Diagnosis;
 use crate::ending::{Cause, Phase, Side};
 use crate::ftp::command::Verb;
 use crate::session::{Action, DataEvent, Mode, Settings, Tell};
@@ -74,8 +75,8 @@ fn p4_bad_input_73_76_77_a_reply_without_a_usable_port_is_a_425() {
         t.does(&Action::Release(t.id));
         t.client_gets("425 Can't open data connection.");
         t.backend_gets("NOOP");
-        let odd = |tell: &Tell| matches!(tell, Tell::Oddity(_));
-        assert!(t.tells.iter().any(odd), "{reply}");
+        let shown = Tell::Diagnosis(Diagnosis::NoDataPort);
+        assert!(t.tells.contains(&shown), "{reply}");
     }
 }
 

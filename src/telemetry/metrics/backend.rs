@@ -1,12 +1,14 @@
 //! What is counted for a backend: health, sessions, replies, transfers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::condition::{Condition, ConditionFamilies};
+use super::diagnoses::{DiagnosisFamily, DiagnosisMetrics};
 use super::{Each, Families, Running, forget, labels_of, observe};
 use crate::balance::Target;
+use crate::diagnosis::Diagnosis;
 use crate::ending::Ending;
 use crate::ftp::command::Direction;
 
@@ -23,6 +25,7 @@ pub struct BackendMetrics {
     replies: Each<u16>,
     transfers_running: IntGauge,
     transfer_bytes: Each<Direction>,
+    diagnoses: DiagnosisMetrics,
     /// Not resolved: it has a series for each ending.
     transfers: IntCounterVec,
 }
@@ -75,6 +78,12 @@ impl BackendMetrics {
     /// Counts an ejection.
     pub fn ejected(&self) {
         self.condition.ejected();
+    }
+
+    /// Counts what a session showed to be wrong with the backend. `Some`: it is time to say so; since the last
+    /// time so many sessions showed it in silence.
+    pub fn diagnosed(&self, diagnosis: Diagnosis, now: Instant) -> Option<u64> {
+        self.diagnoses.add(diagnosis, now)
     }
 
     /// Counts a control connection that was made in `time`.
@@ -154,6 +163,7 @@ impl TransferDirection {
 #[derive(Debug)]
 pub(super) struct BackendFamilies {
     conditions: ConditionFamilies,
+    diagnoses: DiagnosisFamily,
     connect: HistogramVec,
     greeting: HistogramVec,
     sessions: IntGaugeVec,
@@ -172,6 +182,7 @@ impl BackendFamilies {
         let by = |name, help, label| families.counters(name, help, &["pool", "backend", label]);
         Self {
             conditions: ConditionFamilies::new(families),
+            diagnoses: DiagnosisFamily::new(families),
             connect: histograms(
                 "ftplb_backend_connect_seconds",
                 "Time to connect the backend's control port.",
@@ -199,15 +210,7 @@ impl BackendFamilies {
             transfers: families.counters(
                 "ftplb_transfers_total",
                 "Transfers that ended, by who ended them, in which phase and why.",
-                &[
-                    "pool",
-                    "backend",
-                    "direction",
-                    "mode",
-                    "side",
-                    "phase",
-                    "cause",
-                ],
+                &TRANSFER_LABELS,
             ),
         }
     }
@@ -216,6 +219,7 @@ impl BackendFamilies {
     pub(super) fn forget(&self, labels: &[(&str, &str)]) {
         let Self {
             conditions,
+            diagnoses,
             connect,
             greeting,
             sessions,
@@ -226,6 +230,7 @@ impl BackendFamilies {
             transfers,
         } = self;
         conditions.forget(labels);
+        diagnoses.forget(labels);
         for gauges in [sessions, transfers_running] {
             forget(gauges, labels);
         }
@@ -245,6 +250,7 @@ impl BackendFamilies {
             pool: pool.into(),
             backend: backend.into(),
             condition: self.conditions.resolve(pool, backend),
+            diagnoses: self.diagnoses.resolve(pool, backend),
             connect: self.connect.with_label_values(labels),
             greeting: self.greeting.with_label_values(labels),
             sessions: self.sessions.with_label_values(labels),
@@ -260,3 +266,13 @@ impl BackendFamilies {
         }
     }
 }
+
+const TRANSFER_LABELS: [&str; 7] = [
+    "pool",
+    "backend",
+    "direction",
+    "mode",
+    "side",
+    "phase",
+    "cause",
+];

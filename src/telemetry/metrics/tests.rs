@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{DataMode, LeaseRefusal, Leg, Metrics, PoolMetrics, SessionRefusal, TransferDirection};
 use crate::balance::{BackendId, Member, Pool, Settings, Target};
+use crate::diagnosis::Diagnosis;
 use crate::ending::{Cause, Ending, Phase, Side};
 use crate::ftp::command::Direction;
 
@@ -44,6 +45,10 @@ fn used() -> Arc<Metrics> {
     backend.checked(true, Duration::from_millis(3));
     backend.ejected();
     backend.login_failed();
+    assert_eq!(
+        backend.diagnosed(Diagnosis::SlowGreeting, Instant::now()),
+        Some(0)
+    );
     backend.transfer_ended(TransferDirection::Download, DataMode::Passive, ENDING);
     let listener = metrics.listener("public");
     listener.session_refused(SessionRefusal::ClientLimit);
@@ -53,7 +58,7 @@ fn used() -> Arc<Metrics> {
 }
 
 /// Name, type and labels of every family.
-const FAMILIES: [(&str, &str, &[&str]); 29] = [
+const FAMILIES: [(&str, &str, &[&str]); 30] = [
     (
         "ftplb_backend_check_seconds",
         "histogram",
@@ -68,6 +73,11 @@ const FAMILIES: [(&str, &str, &[&str]); 29] = [
         "ftplb_backend_connect_seconds",
         "histogram",
         &["backend", "le", "pool"],
+    ),
+    (
+        "ftplb_backend_diagnoses_total",
+        "counter",
+        &["backend", "diagnosis", "pool"],
     ),
     (
         "ftplb_backend_ejections_total",
@@ -209,6 +219,8 @@ fn counts_are_found_where_they_belong() {
         r#"ftplb_backend_connect_seconds_bucket{backend="a",pool="files",le="0.0025"} 1"#,
         r#"ftplb_backend_greeting_seconds_bucket{backend="a",pool="files",le="0.5"} 0"#,
         r#"ftplb_backend_greeting_seconds_bucket{backend="a",pool="files",le="1"} 1"#,
+        r#"ftplb_backend_diagnoses_total{backend="a",diagnosis="slow_greeting",pool="files"} 1"#,
+        r#"ftplb_backend_diagnoses_total{backend="a",diagnosis="foreign_address",pool="files"} 0"#,
         r#"ftplb_replies_total{backend="a",class="1",pool="files"} 1"#,
         r#"ftplb_replies_total{backend="a",class="2",pool="files"} 2"#,
         r#"ftplb_replies_total{backend="a",class="5",pool="files"} 1"#,
