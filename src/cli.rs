@@ -2,6 +2,7 @@
 
 #[cfg(feature = "demo")]
 mod demo;
+mod import;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -37,12 +38,15 @@ enum Command {
     Check(Source),
     /// Print the whole effective configuration with its defaults.
     ShowConfig(Source),
+    /// Print a keepalived.conf, or the rules of ipvsadm, as a configuration of ftplb's own.
+    Import(import::Import),
     /// Try it: three small FTP servers and the balancer in front of them, on this machine.
     #[cfg(feature = "demo")]
     Demo(demo::Options),
 }
 
-/// Where the configuration comes from: a file, or a few flags or environment variables.
+/// Where the configuration comes from: a file, a `keepalived.conf`, or a few flags or environment
+/// variables.
 #[derive(clap::Args, Clone, Debug)]
 struct Source {
     /// The configuration file. With it, the other flags and variables are not for use.
@@ -57,6 +61,15 @@ struct Source {
     /// How a backend is picked: rr, wrr, lc, wlc, mh.
     #[arg(long, env = "FTPLB_ALGORITHM", value_name = "NAME")]
     algorithm: Option<String>,
+    #[command(flatten)]
+    keepalived: import::Keepalived,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What flags say beside any source but a file of ftplb's own.
+#[derive(clap::Args, Clone, Debug)]
+struct Common {
     /// The ports of passive data connections.
     #[arg(long, env = "FTPLB_PASSIVE_PORTS", value_name = "FIRST-LAST")]
     passive_ports: Option<String>,
@@ -80,11 +93,11 @@ struct Source {
     log_file: Option<String>,
 }
 
-/// What else than a file may say something.
-const FLAGS: [&str; 10] = [
-    "listen",
-    "backend",
-    "algorithm",
+/// What says where clients connect and which servers there are, if not a file.
+const SOURCES: [&str; 3] = ["listen", "backend", "algorithm"];
+
+/// What says something beside.
+const COMMON: [&str; 7] = [
     "passive_ports",
     "advertise",
     "admin",
@@ -135,6 +148,7 @@ pub fn main() -> ExitCode {
             print(&show::show(&checked.config));
             ExitCode::SUCCESS
         }),
+        Command::Import(import) => import.run(),
         #[cfg(feature = "demo")]
         Command::Demo(options) => demo::run(&options),
     }
@@ -156,34 +170,32 @@ impl Source {
     /// A file and flags say the same things, so one of them is meant. The command line goes before the
     /// environment; of two that stand in the same place neither is guessed at.
     fn choose(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        let Some(of_file) = matches.value_source("config") else {
-            return Ok(());
-        };
-        for flag in FLAGS {
-            match matches.value_source(flag) {
-                Some(of_flag) if of_flag == of_file => {
-                    let variable = if flag == "backend" { "backends" } else { flag }.to_uppercase();
-                    let names = match of_file {
-                        ValueSource::EnvVariable => format!("FTPLB_CONFIG and FTPLB_{variable}"),
-                        _ => format!("--config and --{}", flag.replace('_', "-")),
-                    };
-                    let text = format!(
-                        "{names} are both given: write it into the file, or leave the file out\n"
-                    );
-                    return Err(
-                        Cli::command().error(clap::error::ErrorKind::ArgumentConflict, text)
-                    );
-                }
-                Some(ValueSource::CommandLine) => self.config = None,
-                _ => {}
-            }
+        let keepalived = import::FLAGS;
+        if loses(
+            matches,
+            "config",
+            SOURCES.iter().chain(&COMMON).chain(&keepalived),
+        )? {
+            self.config = None;
+        }
+        if loses(matches, "keepalived", SOURCES.iter())? {
+            self.keepalived.keepalived = None;
+        }
+        let on_command_line =
+            |flag: &&&str| matches.value_source(flag) == Some(ValueSource::CommandLine);
+        if self.keepalived.keepalived.is_none()
+            && let Some(flag) = import::FLAGS.iter().skip(1).find(on_command_line)
+        {
+            let flag = flag.replace('_', "-");
+            let text = format!("--{flag} says more of a --keepalived FILE, which is not given\n");
+            return Err(Cli::command().error(clap::error::ErrorKind::MissingRequiredArgument, text));
         }
         Ok(())
     }
 
     /// Goes on with the checked configuration, or reports everything that is wrong with it.
     fn with_config(self, go_on: impl FnOnce(Checked) -> ExitCode) -> ExitCode {
-        match self.read() {
+        match self.read(complain) {
             Ok(checked) => go_on(checked),
             Err(problems) => {
                 for problem in problems {
@@ -196,23 +208,29 @@ impl Source {
 
     /// The configuration as it is now, for a reload.
     fn load(&self) -> Result<Config, Vec<String>> {
-        let Checked { config, warnings } = self.clone().read()?;
+        let Checked { config, warnings } = self.clone().read(|doubt| tracing::warn!("{doubt}"))?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
         Ok(config)
     }
 
-    fn read(self) -> Result<Checked, Vec<String>> {
+    /// `doubt` hears of what a keepalived.conf says and ftplb does otherwise.
+    fn read(self, doubt: impl Fn(&str)) -> Result<Checked, Vec<String>> {
         let surroundings = surroundings();
-        let checked = match &self.config {
-            Some(path) => match std::fs::read_to_string(path) {
+        let checked = match (&self.config, &self.keepalived.keepalived) {
+            (Some(path), _) => match std::fs::read_to_string(path) {
                 Ok(text) => check::check(&text, &path.display().to_string(), &surroundings),
                 Err(error) => {
                     return Err(vec![format!("{}: cannot be read: {error}", path.display())]);
                 }
             },
-            None => self.into_args().check(&surroundings),
+            (None, Some(path)) => {
+                let import = self.keepalived.read(path, &self.common);
+                import::doubts(&import).for_each(|finding| doubt(&finding.to_string()));
+                import.check(&surroundings)
+            }
+            (None, None) => self.into_args().check(&surroundings),
         };
         checked.map_err(|problems| problems.iter().map(ToString::to_string).collect())
     }
@@ -222,15 +240,57 @@ impl Source {
             listen: self.listen,
             backend: self.backend,
             algorithm: self.algorithm,
-            passive_ports: self.passive_ports,
-            advertise: self.advertise,
-            admin: self.admin,
-            api: self.api,
-            log_format: self.log_format,
-            log_filter: self.log_filter,
-            log_file: self.log_file,
+            passive_ports: self.common.passive_ports,
+            advertise: self.common.advertise,
+            admin: self.common.admin,
+            api: self.common.api,
+            log_format: self.common.log_format,
+            log_filter: self.common.log_filter,
+            log_file: self.common.log_file,
         }
     }
+}
+
+/// Whether the file of `source`, of the environment, gives way to one of `flags`, of the command line.
+fn loses<'f>(
+    matches: &ArgMatches,
+    source: &str,
+    flags: impl Iterator<Item = &'f &'f str>,
+) -> Result<bool, clap::Error> {
+    let Some(of_file) = matches.value_source(source) else {
+        return Ok(false);
+    };
+    let mut loses = false;
+    for flag in flags {
+        match matches.value_source(flag) {
+            Some(of_flag) if of_flag == of_file => {
+                let names = match of_file {
+                    ValueSource::EnvVariable => {
+                        let [source, flag] = [source, flag].map(variable);
+                        format!("{source} and {flag}")
+                    }
+                    _ => format!("--{source} and --{}", flag.replace('_', "-")),
+                };
+                let text = format!(
+                    "{names} are both given: write it into the file, or leave the file out\n"
+                );
+                return Err(Cli::command().error(clap::error::ErrorKind::ArgumentConflict, text));
+            }
+            Some(ValueSource::CommandLine) => loses = true,
+            _ => {}
+        }
+    }
+    Ok(loses)
+}
+
+/// The environment variable that stands for a flag.
+fn variable(flag: &str) -> String {
+    let plural = if ["backend", "ftp_port", "fwmark"].contains(&flag) {
+        "S"
+    } else {
+        ""
+    };
+    format!("FTPLB_{}{plural}", flag.to_uppercase())
 }
 
 /// Variables that look like ours and are not: mistyped, most likely.

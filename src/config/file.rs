@@ -1,11 +1,12 @@
 //! The configuration as written: values, each with the spot where it stands.
 //!
-//! A `Document` comes from TOML text, or from flags. What its keys mean is none of its business: the
-//! sections of [`super::check`] say that. Serde is not used here, because it stops at the first
+//! A `Document` comes from TOML text, from flags, or from the statements of another balancer's
+//! configuration. What its keys mean is none of its business: the sections of [`super::check`] say that. Serde is not used here, because it stops at the first
 //! mistake, and every mistake is to be reported at once (design decision 14).
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
@@ -16,13 +17,26 @@ use super::problem::{Mistake, Place};
 pub(super) struct Document {
     source: Source,
     root: Node,
-    syntax_errors: Vec<(Spot, Mistake)>,
+    mistakes: Vec<(Spot, Mistake)>,
+    is_whole: bool,
 }
 
 /// Where a document comes from.
 enum Source {
     File { path: String, text: String },
     Flags,
+    Statements(Vec<Statement>),
+}
+
+/// A statement of a configuration that is not TOML, in the order of the input.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Statement {
+    /// The file that it stands in.
+    pub(super) path: Arc<str>,
+    /// The line, from 1.
+    pub(super) line: usize,
+    /// What it says. The first word is its keyword.
+    pub(super) text: String,
 }
 
 /// A value and where it stands.
@@ -56,6 +70,8 @@ pub(super) enum Spot {
     Flag(&'static str),
     /// In a file, counted in bytes.
     Offset(usize),
+    /// In a statement, by its place among the statements.
+    Statement(usize),
     /// Written nowhere: around the flags.
     Nowhere,
 }
@@ -72,7 +88,7 @@ impl Document {
             spot: Spot::Offset(0),
             value: table_value(table.get_ref()),
         };
-        let syntax_errors = errors
+        let mistakes: Vec<_> = errors
             .iter()
             .map(|error| {
                 let spot = Spot::Offset(error.span().map_or(0, |span| span.start));
@@ -82,20 +98,34 @@ impl Document {
         Self {
             source,
             root,
-            syntax_errors,
+            is_whole: mistakes.is_empty(),
+            mistakes,
         }
     }
 
     /// What flags say.
     pub(super) fn from_flags(entries: Vec<Entry>) -> Self {
-        let root = Node {
-            spot: Spot::Nowhere,
-            value: Value::Table(entries),
-        };
         Self {
             source: Source::Flags,
-            root,
-            syntax_errors: Vec::new(),
+            root: root(entries),
+            mistakes: Vec::new(),
+            is_whole: true,
+        }
+    }
+
+    /// What the statements of another balancer mean. `mistakes` were found while they were read; unless
+    /// `is_whole`, something is missing from `entries` because of them.
+    pub(super) fn from_statements(
+        entries: Vec<Entry>,
+        statements: Vec<Statement>,
+        mistakes: Vec<(Spot, Mistake)>,
+        is_whole: bool,
+    ) -> Self {
+        Self {
+            source: Source::Statements(statements),
+            root: root(entries),
+            mistakes,
+            is_whole,
         }
     }
 
@@ -103,14 +133,14 @@ impl Document {
         &self.root
     }
 
-    /// Where the text is not TOML.
-    pub(super) fn syntax_errors(&self) -> &[(Spot, Mistake)] {
-        &self.syntax_errors
+    /// What was found wrong before any key was read: where the text is not TOML.
+    pub(super) fn mistakes(&self) -> &[(Spot, Mistake)] {
+        &self.mistakes
     }
 
-    /// Whether the text is TOML from beginning to end. If not, what seems to be absent may be there.
+    /// Whether everything that is written could be read. If not, what seems to be absent may be there.
     pub(super) fn is_whole(&self) -> bool {
-        self.syntax_errors.is_empty()
+        self.is_whole
     }
 
     /// Where the value of `key` stands; if it stands nowhere, then the innermost value around it.
@@ -150,19 +180,43 @@ impl Document {
                     key: key.clone(),
                 }
             }
-            (Source::File { .. } | Source::Flags, _) => Place::Default { key: key.clone() },
+            (Source::Statements(statements), Spot::Statement(index)) => {
+                match statements.get(index) {
+                    Some(statement) => statement.place(),
+                    None => Place::Default { key: key.clone() },
+                }
+            }
+            _ => Place::Default { key: key.clone() },
         }
     }
 
-    /// Whether `spot` is on a line whose syntax is broken: what stands there is a guess.
+    /// Whether `spot` is on a line whose syntax is broken, or in a statement with a mistake: what stands
+    /// there is a guess.
     pub(super) fn is_guess(&self, spot: Spot) -> bool {
-        let line = |spot| match (&self.source, spot) {
+        let part = self.part(spot);
+        let mut mistakes = self.mistakes.iter();
+        part.is_some() && mistakes.any(|(broken, _)| self.part(*broken) == part)
+    }
+
+    /// The line or the statement that `spot` is in.
+    fn part(&self, spot: Spot) -> Option<usize> {
+        match (&self.source, spot) {
             (Source::File { text, .. }, Spot::Offset(offset)) => Some(position(text, offset).0),
+            (Source::Statements(_), Spot::Statement(index)) => Some(index),
             _ => None,
-        };
-        self.syntax_errors
-            .iter()
-            .any(|(broken, _)| line(*broken) == line(spot))
+        }
+    }
+}
+
+impl Statement {
+    /// What to tell people of where it stands.
+    pub(super) fn place(&self) -> Place {
+        let keyword = self.text.split_whitespace().next().unwrap_or_default();
+        Place::Statement {
+            path: self.path.to_string(),
+            line: self.line,
+            keyword: keyword.to_owned(),
+        }
     }
 }
 
@@ -205,6 +259,13 @@ pub(super) fn find<'d>(entries: &'d [Entry], name: &str) -> Option<&'d Node> {
         .iter()
         .find(|entry| entry.name == name)
         .map(|entry| &entry.node)
+}
+
+fn root(entries: Vec<Entry>) -> Node {
+    Node {
+        spot: Spot::Nowhere,
+        value: Value::Table(entries),
+    }
 }
 
 fn table_value(table: &DeTable<'_>) -> Value {

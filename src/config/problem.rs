@@ -52,6 +52,15 @@ pub enum Place {
         /// The name of the flag: `--backend`.
         name: &'static str,
     },
+    /// In a statement of a configuration that is not ftplb's own.
+    Statement {
+        /// The path of the file.
+        path: String,
+        /// The line, from 1.
+        line: usize,
+        /// The first word of the statement; empty where it has none.
+        keyword: String,
+    },
 }
 
 impl fmt::Display for Problem {
@@ -80,6 +89,16 @@ impl fmt::Display for Problem {
                 }
             }
             Place::Flag { name } => write!(f, "{name}: {severity}")?,
+            Place::Statement {
+                path,
+                line,
+                keyword,
+            } => {
+                write!(f, "{path}:{line}: {severity}")?;
+                if !keyword.is_empty() {
+                    write!(f, "{keyword}: ")?;
+                }
+            }
         }
         write!(f, "{message}\n    hint: {hint}")
     }
@@ -115,7 +134,7 @@ impl<'d> Problems<'d> {
             document,
             found: RefCell::default(),
         };
-        for (spot, mistake) in document.syntax_errors() {
+        for (spot, mistake) in document.mistakes() {
             problems.push(Severity::Error, *spot, &Key::default(), mistake.clone());
         }
         problems

@@ -24,6 +24,7 @@ mod bad_inputs_lines;
 mod bad_inputs_replies;
 mod endings;
 mod faults;
+mod keepalived;
 mod lifecycle;
 mod matrix;
 mod networks;
