@@ -18,6 +18,8 @@ use self::listeners::{Fresh, Listeners};
 use crate::config::Config;
 use crate::net::socket;
 use crate::ops::admin;
+use crate::ops::api;
+use crate::ops::api::socket::ApiSocket;
 use crate::ops::fleet::{Fleet, Reload};
 use crate::ops::members::{Members, Surrounding};
 use crate::proxy::sessions::Sessions;
@@ -30,6 +32,7 @@ pub struct App {
     listeners: Listeners,
     fresh: Fresh,
     admin: Option<TcpListener>,
+    api: Option<ApiSocket>,
     reloads: mpsc::Receiver<Reload>,
 }
 
@@ -55,6 +58,9 @@ impl App {
             fresh: listeners.bind(&config)?,
             listeners,
             admin: config.admin.address.map(bind_admin).transpose()?,
+            api: { config.admin.api.as_ref() }
+                .map(ApiSocket::bind)
+                .transpose()?,
             fleet: Arc::new(Fleet::new(reloader, log_dropped)),
             config,
             reloads,
@@ -80,6 +86,11 @@ impl App {
         self.configure(fresh);
         if let Some(listener) = self.admin.take() {
             self.serve_admin(listener, &aside);
+        }
+        if let Some(socket) = self.api.take() {
+            tracing::info!(address = %socket, "taking orders");
+            let served = api::serve(socket, self.fleet(), aside.stop.clone());
+            aside.tasks.spawn(served);
         }
         { &aside.tasks }.spawn(Arc::clone(&self.fleet).tend(aside.stop.clone()));
         let failed = loop {
@@ -176,7 +187,7 @@ impl Aside {
             .await
             .is_err()
         {
-            tracing::debug!("the admin address still had a connection");
+            tracing::debug!("the admin address or the API still had a connection");
         }
     }
 }
@@ -233,5 +244,5 @@ const BACKLOG: i32 = 64;
 /// For clients to read their 421 and close, after the grace period.
 const LAST_WORDS: Duration = Duration::from_secs(6);
 
-/// For the admin address to finish its answers.
+/// For the admin address and the API to finish their answers.
 const ASIDE: Duration = Duration::from_secs(1);

@@ -1,21 +1,27 @@
 //! The command line: which command, from which configuration.
 
+mod ask;
+mod backend;
 #[cfg(feature = "demo")]
 mod demo;
 mod import;
+mod listing;
+mod reload;
+mod session;
+mod source;
+mod status;
+mod table;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::source::{Source, unknown_variables};
 use crate::app::{App, Load, Stop};
-use crate::config::args::Args;
-use crate::config::check::{self, Checked, Surroundings};
+use crate::config::check::{Checked, Surroundings};
 use crate::config::problem::Problem;
 use crate::config::{Config, show};
 use crate::net::host;
@@ -40,79 +46,35 @@ enum Command {
     ShowConfig(Source),
     /// Print a keepalived.conf, or the rules of ipvsadm, as a configuration of ftplb's own.
     Import(import::Import),
+    /// Show how a running ftplb does, in the form of `ipvsadm -Ln`.
+    Status(status::Options),
+    /// List the backends of a running ftplb; drain, disable or resume one, or change its weight.
+    Backend(backend::Options),
+    /// List the sessions of a running ftplb, or end one.
+    Session(session::Options),
+    /// Make a running ftplb go on with its configuration as it is now.
+    Reload(ask::Where),
     /// Try it: three small FTP servers and the balancer in front of them, on this machine.
     #[cfg(feature = "demo")]
     Demo(demo::Options),
 }
 
-/// Where the configuration comes from: a file, a `keepalived.conf`, or a few flags or environment
-/// variables.
-#[derive(clap::Args, Clone, Debug)]
-struct Source {
-    /// The configuration file. With it, the other flags and variables are not for use.
-    #[arg(short, long, env = "FTPLB_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Where clients connect: IP:PORT. May be given more than once.
-    #[arg(long, env = "FTPLB_LISTEN", value_name = "IP:PORT")]
-    listen: Vec<String>,
-    /// A backend: IP:PORT[,weight=N][,name=NAME]. May be given more than once.
-    #[arg(long, env = "FTPLB_BACKENDS", value_name = "IP:PORT")]
-    backend: Vec<String>,
-    /// How a backend is picked: rr, wrr, lc, wlc, mh.
-    #[arg(long, env = "FTPLB_ALGORITHM", value_name = "NAME")]
-    algorithm: Option<String>,
-    #[command(flatten)]
-    keepalived: import::Keepalived,
-    #[command(flatten)]
-    common: Common,
-}
-
-/// What flags say beside any source but a file of ftplb's own.
-#[derive(clap::Args, Clone, Debug)]
-struct Common {
-    /// The ports of passive data connections.
-    #[arg(long, env = "FTPLB_PASSIVE_PORTS", value_name = "FIRST-LAST")]
-    passive_ports: Option<String>,
-    /// The IPv4 address that clients reach this host by, when it is behind NAT.
-    #[arg(long, env = "FTPLB_ADVERTISE", value_name = "IP")]
-    advertise: Option<String>,
-    /// Where /metrics, /healthz and /readyz are served.
-    #[arg(long, env = "FTPLB_ADMIN", value_name = "IP:PORT")]
-    admin: Option<String>,
-    /// Where orders are taken: the path of a Unix socket, or a loopback IP:PORT.
-    #[arg(long, env = "FTPLB_API", value_name = "PATH")]
-    api: Option<String>,
-    /// The form of log lines: text or json.
-    #[arg(long, env = "FTPLB_LOG_FORMAT", value_name = "FORM")]
-    log_format: Option<String>,
-    /// What is logged: info, debug, ftplb=debug ...
-    #[arg(long, env = "FTPLB_LOG_FILTER", value_name = "FILTER")]
-    log_filter: Option<String>,
-    /// A file for the log, in place of standard error.
-    #[arg(long, env = "FTPLB_LOG_FILE", value_name = "FILE")]
-    log_file: Option<String>,
-}
-
-/// What says where clients connect and which servers there are, if not a file.
-const SOURCES: [&str; 3] = ["listen", "backend", "algorithm"];
-
-/// What says something beside.
-const COMMON: [&str; 7] = [
-    "passive_ports",
-    "advertise",
-    "admin",
-    "api",
-    "log_format",
-    "log_filter",
-    "log_file",
-];
-
 /// What the process exits with, after `sysexits.h`.
 mod exit {
     /// Wrong command line.
     pub(super) const USAGE: u8 = 64;
+    /// What was asked of a running ftplb can not be done.
+    pub(super) const DATAERR: u8 = 65;
+    /// No ftplb runs there.
+    pub(super) const UNAVAILABLE: u8 = 69;
     /// The system refused something: an address, a port, a file.
     pub(super) const OSERR: u8 = 71;
+    /// It is not done yet: try again later.
+    pub(super) const TEMPFAIL: u8 = 75;
+    /// Something else than ftplb answers there.
+    pub(super) const PROTOCOL: u8 = 76;
+    /// The user may not do that.
+    pub(super) const NOPERM: u8 = 77;
     /// The configuration has mistakes.
     pub(super) const CONFIG: u8 = 78;
 }
@@ -149,6 +111,10 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }),
         Command::Import(import) => import.run(),
+        Command::Status(options) => ask::end(status::run(&options)),
+        Command::Backend(options) => ask::end(backend::run(&options)),
+        Command::Session(options) => ask::end(session::run(&options)),
+        Command::Reload(at) => ask::end(reload::run(&at)),
         #[cfg(feature = "demo")]
         Command::Demo(options) => demo::run(&options),
     }
@@ -164,149 +130,6 @@ fn parse() -> Result<Cli, clap::Error> {
         source.choose(matches)?;
     }
     Ok(cli)
-}
-
-impl Source {
-    /// A file and flags say the same things, so one of them is meant. The command line goes before the
-    /// environment; of two that stand in the same place neither is guessed at.
-    fn choose(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        let keepalived = import::FLAGS;
-        if loses(
-            matches,
-            "config",
-            SOURCES.iter().chain(&COMMON).chain(&keepalived),
-        )? {
-            self.config = None;
-        }
-        if loses(matches, "keepalived", SOURCES.iter())? {
-            self.keepalived.keepalived = None;
-        }
-        let on_command_line =
-            |flag: &&&str| matches.value_source(flag) == Some(ValueSource::CommandLine);
-        if self.keepalived.keepalived.is_none()
-            && let Some(flag) = import::FLAGS.iter().skip(1).find(on_command_line)
-        {
-            let flag = flag.replace('_', "-");
-            let text = format!("--{flag} says more of a --keepalived FILE, which is not given\n");
-            return Err(Cli::command().error(clap::error::ErrorKind::MissingRequiredArgument, text));
-        }
-        Ok(())
-    }
-
-    /// Goes on with the checked configuration, or reports everything that is wrong with it.
-    fn with_config(self, go_on: impl FnOnce(Checked) -> ExitCode) -> ExitCode {
-        match self.read(complain) {
-            Ok(checked) => go_on(checked),
-            Err(problems) => {
-                for problem in problems {
-                    complain(&problem);
-                }
-                ExitCode::from(exit::CONFIG)
-            }
-        }
-    }
-
-    /// The configuration as it is now, for a reload.
-    fn load(&self) -> Result<Config, Vec<String>> {
-        let Checked { config, warnings } = self.clone().read(|doubt| tracing::warn!("{doubt}"))?;
-        for warning in warnings {
-            tracing::warn!("{warning}");
-        }
-        Ok(config)
-    }
-
-    /// `doubt` hears of what a keepalived.conf says and ftplb does otherwise.
-    fn read(self, doubt: impl Fn(&str)) -> Result<Checked, Vec<String>> {
-        let surroundings = surroundings();
-        let checked = match (&self.config, &self.keepalived.keepalived) {
-            (Some(path), _) => match std::fs::read_to_string(path) {
-                Ok(text) => check::check(&text, &path.display().to_string(), &surroundings),
-                Err(error) => {
-                    return Err(vec![format!("{}: cannot be read: {error}", path.display())]);
-                }
-            },
-            (None, Some(path)) => {
-                let import = self.keepalived.read(path, &self.common);
-                import::doubts(&import).for_each(|finding| doubt(&finding.to_string()));
-                import.check(&surroundings)
-            }
-            (None, None) => self.into_args().check(&surroundings),
-        };
-        checked.map_err(|problems| problems.iter().map(ToString::to_string).collect())
-    }
-
-    fn into_args(self) -> Args {
-        Args {
-            listen: self.listen,
-            backend: self.backend,
-            algorithm: self.algorithm,
-            passive_ports: self.common.passive_ports,
-            advertise: self.common.advertise,
-            admin: self.common.admin,
-            api: self.common.api,
-            log_format: self.common.log_format,
-            log_filter: self.common.log_filter,
-            log_file: self.common.log_file,
-        }
-    }
-}
-
-/// Whether the file of `source`, of the environment, gives way to one of `flags`, of the command line.
-fn loses<'f>(
-    matches: &ArgMatches,
-    source: &str,
-    flags: impl Iterator<Item = &'f &'f str>,
-) -> Result<bool, clap::Error> {
-    let Some(of_file) = matches.value_source(source) else {
-        return Ok(false);
-    };
-    let mut loses = false;
-    for flag in flags {
-        match matches.value_source(flag) {
-            Some(of_flag) if of_flag == of_file => {
-                let names = match of_file {
-                    ValueSource::EnvVariable => {
-                        let [source, flag] = [source, flag].map(variable);
-                        format!("{source} and {flag}")
-                    }
-                    _ => format!("--{source} and --{}", flag.replace('_', "-")),
-                };
-                let text = format!(
-                    "{names} are both given: write it into the file, or leave the file out\n"
-                );
-                return Err(Cli::command().error(clap::error::ErrorKind::ArgumentConflict, text));
-            }
-            Some(ValueSource::CommandLine) => loses = true,
-            _ => {}
-        }
-    }
-    Ok(loses)
-}
-
-/// The environment variable that stands for a flag.
-fn variable(flag: &str) -> String {
-    let plural = if ["backend", "ftp_port", "fwmark"].contains(&flag) {
-        "S"
-    } else {
-        ""
-    };
-    format!("FTPLB_{}{plural}", flag.to_uppercase())
-}
-
-/// Variables that look like ours and are not: mistyped, most likely.
-fn unknown_variables() -> Vec<String> {
-    let program = Cli::command();
-    let known: Vec<_> = program
-        .get_subcommands()
-        .flat_map(clap::Command::get_arguments)
-        .filter_map(clap::Arg::get_env)
-        .collect();
-    std::env::vars_os()
-        .map(|(name, _)| name)
-        .filter(|name| !known.contains(&name.as_os_str()))
-        .filter_map(|name| name.into_string().ok())
-        .filter(|name| name.starts_with("FTPLB_"))
-        .collect()
 }
 
 fn surroundings() -> Surroundings {

@@ -7,9 +7,9 @@
 //! them behaves as it did.
 //!
 //! A backend is overloaded when it has more sessions than its weight while another has fewer than half of
-//! its own. `lblc` then moves the VIP to the least busy backend (as by `wlc`); `lblcr` adds that one to the
-//! VIP's set, from which the least busy takes each session, and when the set has not changed for 24 hours
-//! (`lblcr_expiration`), each pick lets the busiest of more than one go, once in 24 hours.
+//! its own. `lblc` then moves the VIP to the least busy backend (as by `wlc`). `lblcr` adds that one to the
+//! VIP's set, from which the least busy takes each session. When a set of several has not changed for 24
+//! hours (`lblcr_expiration`), the busiest leaves it.
 //!
 //! A VIP without sessions for 24 hours is forgotten. A set holds backends of the pool only, and the number
 //! of VIPs is bounded.

@@ -13,6 +13,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::load::Load;
 use super::snapshot::Target;
 use crate::health::{Availability, CheckId, EjectionRule, Health};
@@ -39,7 +41,8 @@ pub struct Member {
 }
 
 /// What the operator wants of a backend.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Standing {
     /// New sessions.
     #[default]

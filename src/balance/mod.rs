@@ -38,7 +38,7 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-pub use self::affinity::AffinityTable;
+pub use self::affinity::{Affine, AffinityTable};
 pub use self::algorithm::Algorithm;
 pub use self::load::{Entered, Load};
 pub use self::member::{BackendId, Member, Standing};

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use super::algorithm::Algorithm;
 use super::load::Load;
-use super::member::{BackendId, Standing};
+use super::member::{BackendId, RAMP_STEPS, Standing};
 use super::memory::Memory;
 use super::request::Request;
 use super::slots::Slots;
@@ -186,6 +186,22 @@ impl Snapshot {
     /// Whether enough of the pool is alive.
     pub fn has_quorum(&self) -> bool {
         self.quorum_held
+    }
+
+    /// Whether the sorry server is used in place of all others.
+    pub fn is_sorry_time(&self) -> bool {
+        let mut available = self.candidates(&[]).available();
+        available.any(|(_, target)| target.is_sorry)
+    }
+
+    /// How much of its weight a backend gets: less than all of it in its slow start.
+    pub fn share_percent(&self, target: &Target) -> u32 {
+        // While any of them is in its slow start, all shares are counted in parts of the weight.
+        let whole = u64::from(target.weight) * u64::from(RAMP_STEPS);
+        match (u64::from(target.share) * 100).checked_div(whole) {
+            Some(percent) if self.next_step.is_some() => u32::try_from(percent).unwrap_or(100),
+            _ => 100,
+        }
     }
 
     /// The backends, available or not.

@@ -413,7 +413,8 @@ fn sessions_and_changes_from_many_threads_lose_nothing() {
             }
         });
         for target in pool.snapshot(now).targets() {
-            assert_eq!((target.weight, target.load.active()), (200, 0));
+            assert_eq!((target.weight, target.share), (200, 200));
+            assert_eq!(target.load.active(), 0);
             assert_eq!(target.state, Availability::Up, "the last results were ok");
         }
     }

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use rand::RngExt as _;
 
-use crate::cli::{Common, complain, exit, print, report, surroundings};
+use crate::cli::source::Common;
+use crate::cli::{complain, exit, print, report, surroundings};
 use crate::config::import::{self, Finding, Host, Options, Verdict};
 use crate::config::{ipvsadm, keepalived};
 

@@ -1,8 +1,7 @@
-//! A listener for the admin address that bounds how many connections there are and how long a silent one
+//! A listener for the admin address and the API that bounds how many connections there are and how long a silent one
 //! stays: its descriptors are those of the sessions.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,25 +9,24 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
 /// Accepts no more connections than there are places.
-pub(super) struct Bounded {
-    listener: TcpListener,
+pub(super) struct Bounded<L> {
+    listener: L,
     places: Arc<Semaphore>,
 }
 
 /// A connection that keeps its place while it lives, and fails when nothing comes for too long.
-pub(super) struct Guest {
-    stream: TcpStream,
+pub(super) struct Guest<S> {
+    stream: S,
     silence: Pin<Box<Sleep>>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
-impl Bounded {
-    pub(super) fn new(listener: TcpListener) -> Self {
+impl<L> Bounded<L> {
+    pub(super) fn new(listener: L) -> Self {
         Self {
             listener,
             places: Arc::new(Semaphore::new(PLACES)),
@@ -36,11 +34,17 @@ impl Bounded {
     }
 }
 
-impl Listener for Bounded {
-    type Io = Guest;
-    type Addr = SocketAddr;
+impl<S> Guest<S> {
+    pub(super) fn stream(&self) -> &S {
+        &self.stream
+    }
+}
 
-    async fn accept(&mut self) -> (Guest, SocketAddr) {
+impl<L: Listener> Listener for Bounded<L> {
+    type Io = Guest<L::Io>;
+    type Addr = L::Addr;
+
+    async fn accept(&mut self) -> (Guest<L::Io>, L::Addr) {
         // The semaphore is never closed.
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
         let (stream, peer) = Listener::accept(&mut self.listener).await;
@@ -55,12 +59,12 @@ impl Listener for Bounded {
         )
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
+    fn local_addr(&self) -> io::Result<L::Addr> {
         self.listener.local_addr()
     }
 }
 
-impl AsyncRead for Guest {
+impl<S: AsyncRead + Unpin> AsyncRead for Guest<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -80,7 +84,7 @@ impl AsyncRead for Guest {
     }
 }
 
-impl AsyncWrite for Guest {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Guest<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -107,6 +111,7 @@ const SILENCE: Duration = Duration::from_secs(75);
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
@@ -16,6 +16,8 @@ use crate::proxy::service::{ProcessParts, Service};
 
 /// Everything that runs beside its tasks.
 pub struct Fleet {
+    /// When the process began to run.
+    pub since: Instant,
     /// What all listeners share.
     pub process: ProcessParts,
     /// The health checks.
@@ -44,6 +46,7 @@ impl Fleet {
     /// `log_dropped` counts the log lines that were not written.
     pub fn new(reloader: mpsc::Sender<Reload>, log_dropped: ErrorCounter) -> Self {
         Self {
+            since: Instant::now(),
             process: ProcessParts::default(),
             checks: Arc::default(),
             notifier: Arc::default(),
@@ -89,7 +92,7 @@ impl Fleet {
             service.publish();
         }
         for pool in self.pools.load().iter() {
-            pool.publish(std::time::Instant::now());
+            pool.publish(Instant::now());
         }
         let metrics = &self.process.metrics;
         metrics.set_log_lines_dropped(self.log_dropped.dropped_lines());
@@ -103,7 +106,7 @@ impl Fleet {
                 _ = ticks.tick() => {}
                 () = stop.cancelled() => return,
             }
-            let now = std::time::Instant::now();
+            let now = Instant::now();
             for pool in self.pools.load().iter() {
                 pool.tend(now);
             }

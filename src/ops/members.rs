@@ -19,6 +19,7 @@ use crate::config::{self, HealthCheck, Notify, Probe, Scripts, Via};
 use crate::health::EjectionRule;
 use crate::ops::checks::{Checks, Report, Run, Subject, Subscription, Through};
 use crate::ops::fleet::Fleet;
+use crate::ops::journal::Journal;
 use crate::ops::notify::Notifier;
 use crate::proxy::service::PoolParts;
 use crate::proxy::sessions::Sessions;
@@ -30,6 +31,8 @@ use crate::telemetry::pool::{tell_availability, tell_check, tell_news};
 pub struct Members {
     /// What its listeners know of it.
     pub parts: PoolParts,
+    /// What was last seen of its backends.
+    pub journal: Journal,
     checks: Arc<Checks>,
     sessions: Arc<Sessions>,
     notifier: Arc<Notifier>,
@@ -91,6 +94,7 @@ impl Members {
                 room: Arc::default(),
                 pins: Arc::default(),
             },
+            journal: Journal::default(),
             checks: Arc::clone(&fleet.checks),
             sessions: Arc::clone(&fleet.process.sessions),
             notifier: Arc::clone(&fleet.notifier),
@@ -164,6 +168,7 @@ impl Members {
             let mut inner = self.inner();
             let limit = inner.surrounding.backend_drain;
             let snapshot = self.parts.pool.snapshot(now);
+            self.journal.observe(&snapshot, now);
             let leaves = |target: &&Target| target.standing != Standing::Serving;
             let leaving: Vec<_> = { snapshot.targets().iter() }.filter(leaves).collect();
             inner
@@ -255,6 +260,7 @@ impl Members {
                 let Some(target) = snapshot.targets().iter().find(is_it) else {
                     continue;
                 };
+                self.journal.configured(target.id, &member, now);
                 let subscriptions: Vec<_> = { runs.iter() }
                     .map(|run| run.subscribe(self.subscriber(target)))
                     .collect();
@@ -369,11 +375,9 @@ impl Members {
         if let Some(result) = report.result {
             let metrics = self.parts.metrics.backend(target);
             metrics.checked(result.is_ok(), report.took);
-            tell_check(
-                self.parts.pool.name(),
-                target,
-                result.as_ref().err().map(|error| error as _),
-            );
+            let (check, error) = (report.check, result.as_ref().err());
+            { &self.journal }.checked(target.id, check, report.took, error.map(|e| e as _), now);
+            tell_check(self.parts.pool.name(), target, error.map(|e| e as _));
         }
         if report.news.is_some() || weight.is_some() {
             let (id, check) = (target.id, report.check);
@@ -385,6 +389,7 @@ impl Members {
             tell_news(&self.parts.pool, &news, error.map(|error| error as _));
             self.run_scripts(&news);
             self.parts.room.look_again();
+            self.journal.observe(&self.parts.pool.snapshot(now), now);
         }
         tell_availability(&self.parts.pool, now);
     }

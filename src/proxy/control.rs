@@ -30,6 +30,7 @@ use crate::proxy::record::SessionRecord;
 use crate::proxy::room::{Seat, Waiting};
 use crate::proxy::service::Service;
 use crate::proxy::sessions::{Admission, Pinned};
+use crate::proxy::view::Origin;
 use crate::proxy::wait::Event;
 use crate::session::{Action, DataEvent, Order, Session, Tell};
 
@@ -54,16 +55,11 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    /// A driver for the client behind `stream`, which connected to `vip`.
-    pub(super) fn new(
-        service: Arc<Service>,
-        admission: Admission,
-        stream: TcpStream,
-        vip: std::net::SocketAddr,
-    ) -> Box<Self> {
+    /// A driver for the client behind `stream`.
+    pub(super) fn new(service: Arc<Service>, admission: Admission, stream: TcpStream) -> Box<Self> {
         let settings = Arc::clone(&service.settings);
         let framer = Framer::commands(settings.limits.command_line_bytes);
-        let client = admission.entry.client;
+        let Origin { client, vip, .. } = admission.entry.origin;
         Box::new(Self {
             session: Session::new(settings, client, vip, Instant::now()),
             client: Party::new(ControlStream::Plain(stream), framer),
@@ -76,7 +72,7 @@ impl Driver {
             connected: None,
             alarm: None,
             order: Box::pin(admission.entry.changed().notified_owned()),
-            record: SessionRecord::new(Arc::clone(&service), admission.entry.id, client, vip),
+            record: SessionRecord::new(Arc::clone(&service), Arc::clone(&admission.entry)),
             service,
             admission,
         })
@@ -88,10 +84,22 @@ impl Driver {
             if let Some(ending) = self.obey() {
                 break ending;
             }
+            self.show();
             let event = std::future::poll_fn(|cx| self.poll_event(cx)).await;
             self.handle(event);
         };
         self.close(ending).await;
+    }
+
+    /// Brings what others see of the session up to date.
+    fn show(&self) {
+        let session = &self.session;
+        let mut view = self.admission.entry.view();
+        view.phase = session.ending_phase();
+        view.is_waiting = self.waiting.is_some();
+        view.last_activity = session.last_activity();
+        view.idle_until = session.idle_until();
+        view.set_transfer(session.transfer());
     }
 
     fn handle(&mut self, event: Event) {
@@ -181,7 +189,6 @@ impl Driver {
                     self.record.note_greeted(pick, waited.unwrap_or_default());
                     // Set once: a session has one backend from its greeting on.
                     let _first = self.admission.entry.pinned.set(Pinned {
-                        pool: Arc::clone(self.service.pool.name()),
                         backend: id,
                         name: Arc::clone(&pick.target.name),
                     });

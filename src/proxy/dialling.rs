@@ -50,14 +50,14 @@ impl Driver {
 
     fn choose(&self, user: &[u8], now: Instant) -> Result<Pick, NoPick> {
         let pool = &self.service.pool;
-        let client = self.admission.entry.client;
+        let client = self.admission.entry.origin.client;
         match self.service.pins.of(client) {
             Some(_) if !self.tried.is_empty() => Err(NoPick::NoneUp),
             Some(pinned) => pool.pick_exactly(pinned, now),
             None => {
                 let request = Request {
                     client,
-                    vip: self.record.vip(),
+                    vip: self.admission.entry.origin.vip,
                     user,
                 };
                 pool.pick(&request, &self.tried, now)

@@ -5,11 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::ending::Side;
+use crate::ending::{Moved, Side};
 use crate::net::dial::{self, BackendListener};
 use crate::net::socket;
 use crate::proxy::control::Driver;
 use crate::proxy::data::{DataConnection, Dial};
+use crate::proxy::view::Origin;
 use crate::session::{DataEvent, DataId};
 
 impl Driver {
@@ -44,11 +45,11 @@ impl Driver {
     }
 
     pub(super) fn lease(&mut self, id: DataId) {
-        let (vip, client) = (self.record.vip().ip(), self.admission.entry.client.ip());
+        let Origin { client, vip, .. } = self.admission.entry.origin;
         let event = match self
             .service
             .ports
-            .lease(vip, client, self.admission.entry.id)
+            .lease(vip.ip(), client.ip(), self.admission.entry.id)
         {
             Ok(lease) => {
                 let address = lease.address();
@@ -112,7 +113,7 @@ impl Driver {
     }
 
     pub(super) fn dial_client(&mut self, id: DataId, target: SocketAddr) {
-        let mut source = self.record.vip();
+        let mut source = self.admission.entry.origin.vip;
         // A7, RFC 959 §5.2: from the port below the one the client connected to, 20 for 21.
         source.set_port(source.port().saturating_sub(1));
         let timeout = self.service.settings.timeouts.data_dial;
@@ -138,6 +139,26 @@ impl Driver {
     pub(super) fn drop_connection(&mut self, id: DataId) {
         self.data.retain(|connection| connection.id != id);
         self.note_relaying();
+    }
+
+    /// Shows how much the transfer under way has carried.
+    pub(super) fn show_moved(&self) {
+        let relaying = self
+            .data
+            .iter()
+            .filter(|connection| connection.is_relaying());
+        let moved = relaying.fold(None, |sum: Option<Moved>, connection| {
+            let (sum, moved) = (sum.unwrap_or_default(), connection.moved());
+            Some(Moved {
+                to_client: sum.to_client + moved.to_client,
+                to_backend: sum.to_backend + moved.to_backend,
+            })
+        });
+        if let Some(moved) = moved
+            && let Some(transfer) = &mut self.admission.entry.view().transfer
+        {
+            transfer.moved = moved;
+        }
     }
 
     fn note_relaying(&mut self) {

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::net::socket;
 use crate::proxy::control::Driver;
 use crate::proxy::service::Service;
+use crate::proxy::view::Origin;
 
 /// Accepts until told to stop. Each session is of the service of its moment. Sessions run on in `tasks`.
 pub async fn serve(
@@ -54,12 +55,18 @@ fn admit(stream: TcpStream, service: &Arc<Service>, tasks: &TaskTracker) {
         socket::normalise_socket(local),
     );
     let limits = &service.settings.limits;
+    let origin = Origin {
+        client,
+        vip,
+        listener: Arc::clone(&service.name),
+        pool: Arc::clone(service.pool.name()),
+    };
     match service
         .sessions
-        .admit(client, limits.sessions, limits.sessions_per_client)
+        .admit(origin, limits.sessions, limits.sessions_per_client)
     {
         Ok(admission) => {
-            let driver = Driver::new(Arc::clone(service), admission, stream, vip);
+            let driver = Driver::new(Arc::clone(service), admission, stream);
             tasks.spawn(driver.run());
         }
         Err(refusal) => {

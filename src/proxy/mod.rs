@@ -2,7 +2,7 @@
 //!
 //! `listener` accepts and admits; `control` drives one session: `wait` says what happens next to it,
 //! `dialling` finds its backend, `legs` does what is ordered of its data connections, each of which is a
-//! `data`. A `party` is a control connection; `record` tells what happened. While every backend is full,
+//! `data`. A `party` is a control connection; `record` tells what happened, `view` what a live session does. While every backend is full,
 //! sessions wait in a `room`.
 
 mod control;
@@ -17,4 +17,5 @@ mod record;
 pub mod room;
 pub mod service;
 pub mod sessions;
+pub mod view;
 mod wait;

@@ -1,19 +1,19 @@
 //! What is told of a session: its log lines and its metrics, each end exactly once (design decision 10).
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::balance::Pick;
 use crate::diagnosis::Diagnosis;
-use crate::ending::{Cause, Ending, Moved, Side};
+use crate::ending::{Cause, Ending, Side};
 use crate::ftp::command::{self, Direction, Verb};
 use crate::ftp::reply::Code;
 use crate::ftp::text::Escaped;
 use crate::health::Availability;
 use crate::net::ports::LeaseError;
 use crate::proxy::service::Service;
+use crate::proxy::sessions::Entry;
 use crate::session::{Mode, Tell, TransferEnd};
 use crate::telemetry::metrics::{
     BackendMetrics, DataMode, LeaseRefusal, Running, TransferDirection,
@@ -23,44 +23,27 @@ use crate::telemetry::pool::tell_availability;
 /// The record of one session, from its admission to its ending.
 pub(super) struct SessionRecord {
     service: Arc<Service>,
-    id: u64,
-    client: SocketAddr,
-    vip: SocketAddr,
-    since: Instant,
+    entry: Arc<Entry>,
     /// The backend that greeted.
     backend: Option<Arc<BackendMetrics>>,
     /// Counts the session at its backend while it lives.
     running: Option<Running>,
     transferring: Vec<Running>,
-    user: Box<str>,
-    transfers: u32,
     login_failures: u32,
-    moved: Moved,
     has_ended: bool,
 }
 
 impl SessionRecord {
-    pub(super) fn new(service: Arc<Service>, id: u64, client: SocketAddr, vip: SocketAddr) -> Self {
+    pub(super) fn new(service: Arc<Service>, entry: Arc<Entry>) -> Self {
         Self {
             service,
-            id,
-            client,
-            vip,
-            since: Instant::now(),
+            entry,
             backend: None,
             running: None,
             transferring: Vec::new(),
-            user: Box::default(),
-            transfers: 0,
             login_failures: 0,
-            moved: Moved::default(),
             has_ended: false,
         }
-    }
-
-    /// The address the client connected to.
-    pub(super) fn vip(&self) -> SocketAddr {
-        self.vip
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -71,10 +54,10 @@ impl SessionRecord {
     pub(super) fn trace_line(&self, to: Side, text: &[u8]) {
         match (to, command::parse(text)) {
             (Side::Backend, Ok(command)) => {
-                tracing::trace!(session = self.id, %command, "to the backend");
+                tracing::trace!(session = self.entry.id, %command, "to the backend");
             }
             (Side::Backend, Err(_)) => {}
-            _ => tracing::trace!(session = self.id, reply = %Escaped(text), "to the client"),
+            _ => tracing::trace!(session = self.entry.id, reply = %Escaped(text), "to the client"),
         }
     }
 
@@ -90,7 +73,7 @@ impl SessionRecord {
         self.running = Some(metrics.session());
         self.backend = Some(metrics);
         tracing::debug!(
-            session = self.id, client = %self.client, pool = %self.service.pool.name(),
+            session = self.entry.id, client = %self.entry.origin.client, pool = %self.service.pool.name(),
             backend = %pick.target.name, "session pinned to backend"
         );
     }
@@ -99,7 +82,7 @@ impl SessionRecord {
     pub(super) fn note_backend_failed(&self, pick: &Pick, what: &str) {
         if let Some(suppressed) = self.service.failed_backends.pass(Instant::now()) {
             tracing::warn!(
-                session = self.id, pool = %self.service.pool.name(), backend = %pick.target.name,
+                session = self.entry.id, pool = %self.service.pool.name(), backend = %pick.target.name,
                 what, suppressed, "backend did not take a session"
             );
         }
@@ -108,7 +91,7 @@ impl SessionRecord {
     /// What a session shows to be wrong with a backend. Its advice is given once an hour, however many
     /// sessions show it.
     pub(super) fn note_diagnosis(&self, pick: &Pick, diagnosis: Diagnosis, now: Instant) {
-        let (session, client, label) = (self.id, self.client, diagnosis.label());
+        let (session, client, label) = (self.entry.id, self.entry.origin.client, diagnosis.label());
         let (pool, backend) = (self.service.pool.name(), &pick.target.name);
         tracing::debug!(session, %client, %pool, %backend, diagnosis = label, "backend diagnosed");
         if let Some(suppressed) = self.metrics_of(pick).diagnosed(diagnosis, now) {
@@ -138,13 +121,14 @@ impl SessionRecord {
         };
         self.service.listener.lease_refused(reason);
         if let Some(suppressed) = self.service.refused_leases.pass(Instant::now()) {
-            tracing::error!(session = self.id, %error, suppressed, "PASV or EPSV refused with 425");
+            tracing::error!(session = self.entry.id, %error, suppressed, "PASV or EPSV refused with 425");
         }
     }
 
     /// A leg of a data connection could not be made; the transfer's line says what became of it.
     pub(super) fn note_dial_failed(&self, side: Side, error: &io::Error) {
-        let (session, client, backend) = (self.id, self.client, self.backend_name());
+        let (session, client, backend) =
+            (self.entry.id, self.entry.origin.client, self.backend_name());
         match side {
             Side::Client => {
                 tracing::debug!(session, %client, backend, %error, "cannot connect to the client's data port");
@@ -180,13 +164,13 @@ impl SessionRecord {
                     metrics.replied(code.value());
                 }
             }
-            Tell::User(name) => self.user = Escaped(name).to_string().into(),
+            Tell::User(name) => self.entry.view().user = Escaped(name).to_string().into(),
             Tell::LoginFailed => {
                 self.login_failures += 1;
                 if let Some(metrics) = self.metrics() {
                     metrics.login_failed();
                 }
-                tracing::debug!(session = self.id, client = %self.client, "login refused");
+                tracing::debug!(session = self.entry.id, client = %self.entry.origin.client, "login refused");
             }
             Tell::Greeted | Tell::BackendFailed(_) | Tell::Diagnosis(_) | Tell::Transfer(_) => {}
         }
@@ -203,9 +187,11 @@ impl SessionRecord {
             ending,
             ..
         } = *end;
-        self.transfers += 1;
-        self.moved.to_client += moved.to_client;
-        self.moved.to_backend += moved.to_backend;
+        let user = {
+            let mut view = self.entry.view();
+            view.end_transfer(moved);
+            Arc::clone(&view.user)
+        };
         if let Some(metrics) = self.metrics() {
             metrics.moved(Direction::ToClient, moved.to_client);
             metrics.moved(Direction::ToBackend, moved.to_backend);
@@ -213,11 +199,11 @@ impl SessionRecord {
         }
         let seconds = rounded(now - since);
         tracing::info!(
-            session = self.id,
-            client = %self.client,
+            session = self.entry.id,
+            client = %self.entry.origin.client,
             pool = %self.service.pool.name(),
             backend = self.backend_name(),
-            user = &*self.user,
+            user = &*user,
             verb = verb.map_or("none", Verb::label),
             mode = mode.map_or("none", Mode::label),
             side = ending.side.label(),
@@ -245,30 +231,31 @@ impl SessionRecord {
             tracing::error!(%pool, suppressed, "no backend could take a session: the client got 421");
         }
         let backend = self.metrics().map(BackendMetrics::name);
+        let view = self.entry.view().clone();
         self.service
             .metrics
             .session_ended(&self.service.name, pool, backend, ending);
         tracing::info!(
-            session = self.id,
-            client = %self.client,
+            session = self.entry.id,
+            client = %self.entry.origin.client,
             listener = %self.service.name,
-            vip = %self.vip,
+            vip = %self.entry.origin.vip,
             pool = %pool,
             backend = self.backend_name(),
-            user = &*self.user,
+            user = &*view.user,
             side = ending.side.label(),
             phase = ending.phase.label(),
             cause = ending.cause.label(),
             login_failures = self.login_failures,
-            transfers = self.transfers,
-            to_client_bytes = self.moved.to_client,
-            to_backend_bytes = self.moved.to_backend,
-            seconds = rounded(self.since.elapsed()),
+            transfers = view.transfers,
+            to_client_bytes = view.moved.to_client,
+            to_backend_bytes = view.moved.to_backend,
+            seconds = rounded(self.entry.since.elapsed()),
             "session ended"
         );
         if ending.side == Side::Balancer && ending.cause == Cause::Internal {
             tracing::error!(
-                session = self.id,
+                session = self.entry.id,
                 "a session ended by an error of ftplb's own: please report it"
             );
         }

@@ -1,13 +1,15 @@
 //! The sessions that are alive: who they are, how many, and how they are told to end.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use dashmap::DashMap;
 use tokio::sync::Notify;
 
 use crate::balance::BackendId;
+use crate::proxy::view::{Origin, View};
 use crate::session::Order;
 use crate::telemetry::metrics::SessionRefusal;
 
@@ -25,10 +27,13 @@ pub struct Sessions {
 pub struct Entry {
     /// Names the session in logs. Never used again in the life of the process.
     pub id: u64,
-    /// The client's address, normalised (V2).
-    pub client: SocketAddr,
+    /// Who connected to what.
+    pub origin: Origin,
+    /// When it began.
+    pub since: Instant,
     /// Its backend, once that has greeted it.
     pub pinned: OnceLock<Pinned>,
+    view: Mutex<View>,
     order: AtomicU8,
     changed: Arc<Notify>,
 }
@@ -36,9 +41,7 @@ pub struct Entry {
 /// The backend of a session.
 #[derive(Clone, Debug)]
 pub struct Pinned {
-    /// The name of the pool.
-    pub pool: Arc<str>,
-    /// Which backend of it.
+    /// Which backend of its pool.
     pub backend: BackendId,
     /// The name of that.
     pub name: Arc<str>,
@@ -56,7 +59,7 @@ impl Sessions {
     /// Takes a new session in, within the limits (O1).
     pub fn admit(
         self: &Arc<Self>,
-        client: SocketAddr,
+        origin: Origin,
         limit: usize,
         limit_per_client: usize,
     ) -> Result<Admission, SessionRefusal> {
@@ -65,7 +68,7 @@ impl Sessions {
             return Err(SessionRefusal::Limit);
         }
         {
-            let mut own = self.per_client.entry(client.ip()).or_default();
+            let mut own = self.per_client.entry(origin.client.ip()).or_default();
             if *own >= limit_per_client {
                 drop(own);
                 self.count.fetch_sub(1, Ordering::Relaxed);
@@ -73,10 +76,13 @@ impl Sessions {
             }
             *own += 1;
         }
+        let since = Instant::now();
         let entry = Arc::new(Entry {
             id: self.last_id.fetch_add(1, Ordering::Relaxed) + 1,
-            client,
+            origin,
+            since,
             pinned: OnceLock::new(),
+            view: Mutex::new(View::new(since)),
             order: AtomicU8::new(0),
             changed: Arc::default(),
         });
@@ -97,10 +103,25 @@ impl Sessions {
         self.len() == 0
     }
 
+    /// Those that are alive now, the oldest first.
+    pub fn list(&self) -> Vec<Arc<Entry>> {
+        let mut entries: Vec<_> = self.live.iter().map(|entry| Arc::clone(&entry)).collect();
+        entries.sort_unstable_by_key(|entry| entry.id);
+        entries
+    }
+
+    /// Gives an order to one session, and returns it; `None` if it is not alive.
+    pub fn order(&self, id: u64, order: Order) -> Option<Arc<Entry>> {
+        let entry = Arc::clone(&*self.live.get(&id)?);
+        entry.order(order);
+        Some(entry)
+    }
+
     /// Gives an order to every session of a backend, and returns how many there are.
     pub fn order_backend(&self, pool: &str, backend: BackendId, order: Order) -> usize {
-        let is_there = |pinned: &Pinned| pinned.backend == backend && *pinned.pool == *pool;
-        let of_backend = |entry: &Entry| entry.pinned.get().is_some_and(is_there);
+        let is_there = |pinned: &Pinned| pinned.backend == backend;
+        let of_backend =
+            |entry: &Entry| *entry.origin.pool == *pool && entry.pinned.get().is_some_and(is_there);
         let sessions = self.live.iter().filter(|entry| of_backend(entry));
         sessions.map(|entry| entry.order(order)).count()
     }
@@ -114,6 +135,11 @@ impl Sessions {
 }
 
 impl Entry {
+    /// How it is doing. Held for a moment only: the session writes it as it goes.
+    pub fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Gives this session an order. A stronger one given before stays.
     pub fn order(&self, order: Order) {
         let code = match order {
@@ -145,7 +171,7 @@ impl Drop for Admission {
     fn drop(&mut self) {
         self.sessions.live.remove(&self.entry.id);
         self.sessions.count.fetch_sub(1, Ordering::Relaxed);
-        let client = self.entry.client.ip();
+        let client = self.entry.origin.client.ip();
         if let Some(mut own) = self.sessions.per_client.get_mut(&client) {
             *own -= 1;
         }
@@ -166,8 +192,13 @@ mod tests {
     #[test]
     fn an_order_is_never_replaced_by_a_weaker_one() {
         let sessions = Arc::new(Sessions::default());
-        let client = SocketAddr::from(([192, 0, 2, 7], 40_000));
-        let admission = sessions.admit(client, 1, 1).unwrap();
+        let origin = Origin {
+            client: "192.0.2.7:40000".parse().unwrap(),
+            vip: "198.51.100.1:21".parse().unwrap(),
+            listener: "0.0.0.0:21".into(),
+            pool: "p".into(),
+        };
+        let admission = sessions.admit(origin, 1, 1).unwrap();
         let entry = &admission.entry;
         assert_eq!(entry.current_order(), None);
         for (given, stands) in [

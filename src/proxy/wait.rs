@@ -50,6 +50,7 @@ impl Driver {
                 Poll::Pending => {}
             }
         }
+        self.show_moved();
         if let Poll::Ready(order) = self.poll_order(cx) {
             return Poll::Ready(Event::Order(order));
         }

@@ -90,6 +90,13 @@ impl Session {
         self.settle(now);
     }
 
+    /// When the session ends if the client keeps silent until then. `None` before the login, and while the
+    /// time stands still because data moves or a reply is owed.
+    pub fn idle_until(&self) -> Option<Instant> {
+        let is_open = matches!(self.phase, State::Open { .. }) && self.login == Login::Done;
+        is_open.then(|| self.idle_deadline()).flatten()
+    }
+
     fn expire_greeting(&mut self, begun: bool) {
         self.diagnose(Diagnosis::SlowGreeting);
         if begun {

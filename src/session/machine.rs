@@ -190,6 +190,11 @@ impl Session {
         }
     }
 
+    /// When the client or the backend last said something, or data last ended.
+    pub fn last_activity(&self) -> Instant {
+        self.last_activity
+    }
+
     /// The answer to [`Action::Pick`].
     pub fn on_picked(&mut self, picked: Picked, now: Instant) {
         if self.phase != State::Connecting {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::ending::{Cause, Ending, Moved, Phase, Side};
-use crate::ftp::command::Direction;
+use crate::ftp::command::{Direction, Verb};
 use crate::ftp::reply::Code;
 use crate::session::data::{
     Answered, Association, DataEnd, DataId, Mode, Stage, TransferEnd, transfer_ending,
@@ -13,6 +13,19 @@ use crate::session::pending::TransferAsk;
 use crate::session::{Action, Tell};
 
 impl Session {
+    /// The command of the transfer under way, and when it came: the oldest that is not answered, or one
+    /// whose data still moves after its answer.
+    pub fn transfer(&self) -> Option<(Verb, Instant)> {
+        let asked = self.pending.transfer().map(|ask| (ask.verb, ask.since));
+        let moving = || {
+            let mut answered = self.associations().filter_map(|of| of.answered.as_ref());
+            answered
+                .next()
+                .map(|answered| (answered.verb, answered.since))
+        };
+        asked.or_else(moving)
+    }
+
     /// The data of an association has ended, one way or the other.
     pub(super) fn end_data(&mut self, id: DataId, end: DataEnd, now: Instant) {
         let Some(association) = self.association_mut(id) else {

@@ -1,0 +1,126 @@
+//! A live session as others see it: who it is, how far it has come, what it does just now.
+//!
+//! The driver writes here whenever it has dealt with something, and while data moves; whoever lists the
+//! sessions reads. An idle session pays a lock that nobody else wants, and no buffer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::ending::{Moved, Phase};
+use crate::ftp::command::Verb;
+
+/// What of a session never changes.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The client's address, normalised (V2).
+    pub client: SocketAddr,
+    /// The address it connected to, normalised.
+    pub vip: SocketAddr,
+    /// The name of the listener.
+    pub listener: Arc<str>,
+    /// The name of the listener's pool.
+    pub pool: Arc<str>,
+}
+
+/// How a session is doing.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// How far it has come.
+    pub phase: Phase,
+    /// It waits for a backend to have room.
+    pub is_waiting: bool,
+    /// When the client or the backend last said something, or data last ended.
+    pub last_activity: Instant,
+    /// When it ends if the client keeps silent. `None` before the login, and while that time stands still.
+    pub idle_until: Option<Instant>,
+    /// Who the client says it is; empty until then.
+    pub user: Arc<str>,
+    /// The transfer under way, if there is one.
+    pub transfer: Option<Box<Current>>,
+    /// How many transfers have ended.
+    pub transfers: u32,
+    /// What those have carried.
+    pub moved: Moved,
+}
+
+/// A transfer under way.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Current {
+    /// Its command.
+    pub verb: Verb,
+    /// When that came.
+    pub since: Instant,
+    /// What has crossed so far.
+    pub moved: Moved,
+}
+
+impl View {
+    /// A session that has just begun.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            phase: Phase::Connect,
+            is_waiting: false,
+            last_activity: now,
+            idle_until: None,
+            user: Arc::default(),
+            transfer: None,
+            transfers: 0,
+            moved: Moved::default(),
+        }
+    }
+
+    /// What the transfer under way has carried so far, if there is one.
+    pub fn carried(&self) -> Option<Moved> {
+        self.transfer.as_ref().map(|transfer| transfer.moved)
+    }
+
+    /// Which transfer is under way. One that is known keeps what it has carried.
+    pub(super) fn set_transfer(&mut self, transfer: Option<(Verb, Instant)>) {
+        let known = self.transfer.as_ref().map(|of| (of.verb, of.since));
+        if known != transfer {
+            self.transfer = transfer.map(|(verb, since)| {
+                let moved = Moved::default();
+                Box::new(Current { verb, since, moved })
+            });
+        }
+    }
+
+    /// A transfer has ended, which carried so much.
+    pub(super) fn end_transfer(&mut self, moved: Moved) {
+        self.transfer = None;
+        self.transfers += 1;
+        self.moved.to_client += moved.to_client;
+        self.moved.to_backend += moved.to_backend;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_transfer_keeps_what_it_has_carried_until_it_ends() {
+        let now = Instant::now();
+        let mut view = View::new(now);
+        view.set_transfer(Some((Verb::Stor, now)));
+        let moved = Moved {
+            to_client: 0,
+            to_backend: 7,
+        };
+        if let Some(transfer) = &mut view.transfer {
+            transfer.moved = moved;
+        }
+        view.set_transfer(Some((Verb::Stor, now)));
+        assert_eq!(view.carried(), Some(moved), "it is the same one");
+        view.end_transfer(moved);
+        assert_eq!(
+            (view.carried(), view.transfers, view.moved),
+            (None, 1, moved)
+        );
+        view.set_transfer(Some((Verb::Stor, now + Duration::from_secs(1))));
+        assert_eq!(view.carried(), Some(Moved::default()), "another one");
+    }
+}
