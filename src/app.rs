@@ -107,12 +107,18 @@ impl App {
         };
         stop.drain.cancel();
         self.fleet.set_draining();
+        // The way through the listeners ends now, and nobody is given a backend any more.
+        self.fleet.checks.stop();
         self.listeners.stop().await;
         let grace = self.config.timeouts.drain;
         let sessions = &self.fleet.process.sessions;
         drain(&self.listeners.sessions, sessions, grace, &stop.kill).await;
         for pool in self.fleet.pools.load().iter() {
             pool.farewell();
+        }
+        tokio::select! {
+            () = self.fleet.notifier.finish(LAST_SCRIPTS) => {}
+            () = stop.kill.cancelled() => self.fleet.notifier.finish(Duration::ZERO).await,
         }
         aside.end().await;
         tracing::info!("stopped");
@@ -243,6 +249,9 @@ const BACKLOG: i32 = 64;
 
 /// For clients to read their 421 and close, after the grace period.
 const LAST_WORDS: Duration = Duration::from_secs(6);
+
+/// For the scripts that tell of the end, and those that still ran.
+const LAST_SCRIPTS: Duration = Duration::from_secs(10);
 
 /// For the admin address and the API to finish their answers.
 const ASIDE: Duration = Duration::from_secs(1);

@@ -16,7 +16,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use super::leg::{self, Leg};
 use super::socket::{self, normalise, normalise_socket};
 
-/// Connects to a backend's control port, from `source` if given. The caller prepares the stream (T1).
+/// Connects to a backend's control port, from `source` if given; a check connects to its data port so as
+/// well. The caller prepares the stream (T1).
 pub async fn control(
     backend: SocketAddr,
     source: Option<IpAddr>,
@@ -27,6 +28,16 @@ pub async fn control(
         bind_address(&socket, source)?;
     }
     within(timeout, socket.connect(backend)).await
+}
+
+/// A socket that is bound to `source` and a port of the kernel's choice, and its address: known before it
+/// is connected, and nobody else's while it is open.
+pub fn bound(source: IpAddr) -> io::Result<(TcpSocket, SocketAddr)> {
+    let address = SocketAddr::new(source, 0);
+    let socket = open(address)?;
+    socket.bind(address)?;
+    let address = normalise_socket(socket.local_addr()?);
+    Ok((socket, address))
 }
 
 /// Connects to a backend's passive data port from `source`, the address that the backend knows from the

@@ -141,23 +141,35 @@ impl PassivePorts {
         client: IpAddr,
         session: u64,
     ) -> Result<Lease, LeaseError> {
-        let (vip, client) = (normalise(vip), normalise(client));
-        let mut table = self.table();
-        let Rules {
-            range,
-            peer_check,
-            leases_per_client,
-        } = table.rules.clone();
-        if table
-            .clients
-            .get(&client)
-            .is_some_and(|leases| *leases >= leases_per_client)
-        {
-            return Err(LeaseError::ClientLimit {
-                client,
-                limit: leases_per_client,
-            });
+        let (client, table) = (normalise(client), self.table());
+        let limit = table.rules.leases_per_client;
+        if { table.clients.get(&client) }.is_some_and(|leases| *leases >= limit) {
+            return Err(LeaseError::ClientLimit { client, limit });
         }
+        self.lease_in(table, vip, client, session)
+    }
+
+    /// The same for a client who may have any number of them.
+    pub fn lease_anyway(
+        self: &Arc<Self>,
+        vip: IpAddr,
+        client: IpAddr,
+        session: u64,
+    ) -> Result<Lease, LeaseError> {
+        self.lease_in(self.table(), vip, normalise(client), session)
+    }
+
+    fn lease_in(
+        self: &Arc<Self>,
+        mut table: MutexGuard<'_, Table>,
+        vip: IpAddr,
+        client: IpAddr,
+        session: u64,
+    ) -> Result<Lease, LeaseError> {
+        let vip = normalise(vip);
+        let Rules {
+            range, peer_check, ..
+        } = table.rules.clone();
         table.quarantine.forget_old(Instant::now());
         let slot = Arc::new(Slot {
             client,

@@ -9,7 +9,9 @@
 //! ```
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
@@ -17,6 +19,7 @@ use std::time::Duration;
 use rand::RngExt;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{HealthCheck, RunAs};
 use crate::health::{CheckId, CheckState, Verdict};
@@ -24,11 +27,17 @@ use crate::ops::probe::{self, Finding, ProbeError};
 use crate::proxy::pins::Pins;
 
 /// Every check of the process.
-#[derive(Debug, Default)]
 pub struct Checks {
     runs: Mutex<HashMap<Subject, Weak<Run>>>,
     last_id: AtomicU64,
+    prober: Prober,
+    stop: CancellationToken,
 }
+
+/// Does one run of a check.
+type Prober = Arc<dyn Fn(Subject, Arc<Pins>) -> Probing + Send + Sync>;
+
+type Probing = Pin<Box<dyn Future<Output = Result<Finding, ProbeError>> + Send>>;
 
 /// What is checked, and how. Two that are equal are one check.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -91,6 +100,8 @@ pub struct Run {
     pub id: CheckId,
     subject: Subject,
     pins: Arc<Pins>,
+    prober: Prober,
+    stop: CancellationToken,
     /// Held while subscribers are told, so that none hears an older verdict after a newer one.
     state: Mutex<CheckState>,
     subscribers: Mutex<Vec<(u64, Subscriber)>>,
@@ -98,7 +109,36 @@ pub struct Run {
     task: OnceLock<AbortHandle>,
 }
 
+impl Default for Checks {
+    /// No checks, and those to come are those of `probe`.
+    fn default() -> Self {
+        Self::by(Arc::new(|subject, pins| {
+            Box::pin(async move { probe::run(&subject, &pins).await })
+        }))
+    }
+}
+
+impl fmt::Debug for Checks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checks").finish_non_exhaustive()
+    }
+}
+
 impl Checks {
+    fn by(prober: Prober) -> Self {
+        Self {
+            runs: Mutex::default(),
+            last_id: AtomicU64::new(0),
+            prober,
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// Ends all of them for good: what is checked from here on is no news.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
     /// The check of `subject`, which may be running already. `pins` are those of its pool.
     pub fn of(&self, subject: Subject, pins: &Arc<Pins>) -> Arc<Run> {
         let mut runs = lock(&self.runs);
@@ -112,6 +152,8 @@ impl Checks {
             state: Mutex::new(CheckState::new(subject.check.thresholds)),
             subject: subject.clone(),
             pins: Arc::clone(pins),
+            prober: Arc::clone(&self.prober),
+            stop: self.stop.clone(),
             subscribers: Mutex::default(),
             last_key: AtomicU64::new(0),
             task: OnceLock::new(),
@@ -128,7 +170,9 @@ impl Run {
         lock(&self.subscribers).push((key, subscriber));
         self.task.get_or_init(|| {
             let (run, check) = (Arc::downgrade(self), self.subject.check.clone());
-            tokio::spawn(keep_checking(run, check)).abort_handle()
+            let checking = keep_checking(run, check);
+            let stop = self.stop.clone();
+            tokio::spawn(stop.run_until_cancelled_owned(checking)).abort_handle()
         });
         Subscription {
             run: Arc::clone(self),
@@ -204,14 +248,12 @@ async fn keep_checking(run: Weak<Run>, check: HealthCheck) {
     let warmup = check.warmup.mul_f64(rand::rng().random_range(0.0..=1.0));
     tokio::time::sleep(warmup).await;
     loop {
-        let Some((subject, pins)) = run
-            .upgrade()
-            .map(|run| (run.subject.clone(), Arc::clone(&run.pins)))
-        else {
+        let started = Instant::now();
+        let probing = |run: Arc<Run>| (run.prober)(run.subject.clone(), Arc::clone(&run.pins));
+        let Some(probing) = run.upgrade().map(probing) else {
             return;
         };
-        let started = Instant::now();
-        let result = probe::run(&subject, &pins).await;
+        let result = probing.await;
         let Some(run) = run.upgrade() else { return };
         let is_doubted = run.take(&result, started.elapsed());
         drop(run);
@@ -227,3 +269,6 @@ async fn keep_checking(run: Weak<Run>, check: HealthCheck) {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

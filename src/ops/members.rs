@@ -16,7 +16,7 @@ use crate::balance::{
     self, AffinityRule, Algorithm, BackendId, Member, News, Pool, QuorumRule, Standing, Target,
 };
 use crate::config::{self, HealthCheck, Notify, Probe, Scripts, Via};
-use crate::health::EjectionRule;
+use crate::health::{Availability, EjectionRule};
 use crate::ops::checks::{Checks, Report, Run, Subject, Subscription, Through};
 use crate::ops::fleet::Fleet;
 use crate::ops::journal::Journal;
@@ -25,7 +25,7 @@ use crate::proxy::service::PoolParts;
 use crate::proxy::sessions::Sessions;
 use crate::session::Order;
 use crate::telemetry::metrics::PoolMetrics;
-use crate::telemetry::pool::{tell_availability, tell_check, tell_news};
+use crate::telemetry::pool::{tell_availability, tell_check, tell_diagnosis, tell_news};
 
 /// A pool that runs.
 pub struct Members {
@@ -224,15 +224,20 @@ impl Members {
             return;
         }
         let scripts = inner.surrounding.scripts.clone();
-        for target in self.parts.pool.snapshot(Instant::now()).targets() {
+        let snapshot = self.parts.pool.snapshot(Instant::now());
+        // Who is down already was told of.
+        let is_up = |target: &&Target| !is_down(target.state);
+        for target in snapshot.targets().iter().filter(is_up) {
             if let Some(notify) = inner.notifies.get(&target.id) {
                 self.notifier
                     .backend(self.parts.pool.name(), target, false, notify, &scripts);
             }
         }
-        let notify = &inner.config.quorum.notify;
-        self.notifier
-            .quorum(self.parts.pool.name(), false, notify, &scripts);
+        if snapshot.has_quorum() {
+            let notify = &inner.config.quorum.notify;
+            self.notifier
+                .quorum(self.parts.pool.name(), false, notify, &scripts);
+        }
     }
 
     /// Brings the pool in step with what is configured and found.
@@ -367,17 +372,27 @@ impl Members {
     }
 
     fn on_report(&self, target: &Target, report: &Report<'_>) {
+        // It may have been said before the backend went, and its metrics with it.
+        if !self.inner().subscriptions.contains_key(&target.id) {
+            return;
+        }
         let now = Instant::now();
-        let weight = match report.result {
-            Some(Ok(finding)) => finding.weight,
-            _ => None,
+        let (weight, diagnosis) = match report.result {
+            Some(Ok(finding)) => (finding.weight, finding.diagnosis),
+            Some(Err(error)) => (None, error.diagnosis()),
+            None => (None, None),
         };
+        let (pool, metrics) = (self.parts.pool.name(), self.parts.metrics.backend(target));
         if let Some(result) = report.result {
-            let metrics = self.parts.metrics.backend(target);
             metrics.checked(result.is_ok(), report.took);
             let (check, error) = (report.check, result.as_ref().err());
             { &self.journal }.checked(target.id, check, report.took, error.map(|e| e as _), now);
-            tell_check(self.parts.pool.name(), target, error.map(|e| e as _));
+            tell_check(pool, target, error.map(|e| e as _));
+        }
+        if let Some(diagnosis) = diagnosis
+            && let Some(suppressed) = metrics.diagnosed(diagnosis, now)
+        {
+            tell_diagnosis(pool, target, diagnosis, suppressed);
         }
         if report.news.is_some() || weight.is_some() {
             let (id, check) = (target.id, report.check);
@@ -409,9 +424,9 @@ impl Members {
         let (pool, scripts) = (self.parts.pool.name(), &inner.surrounding.scripts);
         for news in news {
             match news {
-                // What a check only confirms is no change.
-                News::Backend { target, state } if target.state != *state => {
-                    let is_up = *state == crate::health::Availability::Up;
+                // What a check only confirms is no change; an ejection is none either.
+                News::Backend { target, state } if is_down(target.state) != is_down(*state) => {
+                    let is_up = !is_down(*state);
                     if let Some(notify) = inner.notifies.get(&target.id) {
                         self.notifier.backend(pool, target, is_up, notify, scripts);
                     }
@@ -428,6 +443,10 @@ impl Members {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_down(state: Availability) -> bool {
+    state == Availability::Down
 }
 
 /// What the sessions of a backend are told that has not served for `since`.

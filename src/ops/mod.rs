@@ -13,4 +13,5 @@ pub mod journal;
 pub mod members;
 pub mod notify;
 pub mod probe;
+pub mod script;
 pub mod status;

@@ -1,170 +1,214 @@
 //! What a health check tries, once.
 //!
-//! When it is tried is decided in `checks`, what the results mean in `health`.
+//! When it is tried is decided in `checks`, what the results mean in `health`. A check by FTP is a short
+//! conversation (`talk`), which may go on to a login and a `transfer`, at the backend itself or through
+//! ftplb's own listener. `http` asks a server beside it, and a `script` of the operator's tries what it
+//! likes.
+
+mod error;
+mod http;
+mod talk;
+mod transfer;
 
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
-use crate::config::Probe;
-use crate::ftp::line::{Frame, Framer};
-use crate::ftp::reply::{Code, Place, Replies};
+pub use self::error::ProbeError;
+use self::talk::Talk;
+use crate::config::{Probe, Script, Via};
+use crate::diagnosis::Diagnosis;
 use crate::net::dial;
-use crate::ops::checks::Subject;
-use crate::proxy::pins::Pins;
+use crate::ops::checks::{Subject, Through};
+use crate::ops::script::Call;
+use crate::proxy::pins::{Pin, Pins};
 
 /// What a check that succeeded has found.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Finding {
-    /// The weight that the backend wants from now on.
+    /// The weight that the backend wants from now on; `None` is the weight that it has.
     pub weight: Option<u32>,
+    /// What is wrong with the backend although it serves.
+    pub diagnosis: Option<Diagnosis>,
 }
 
-/// Why a check failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ProbeError {
-    /// The control port could not be connected.
-    #[error("cannot be connected")]
-    Connect(#[source] io::Error),
-    /// The connection failed later.
-    #[error("connection failed")]
-    Io(#[from] io::Error),
-    /// Something that is no FTP reply came.
-    #[error("does not speak FTP")]
-    Protocol,
-    /// The backend said something else than it should.
-    #[error("answered {code} to {asked}")]
-    Refused {
-        /// What was asked.
+/// Checks once, within the time that the check has. `pins` are those of the pool whose listener it may go
+/// through.
+pub async fn run(subject: &Subject, pins: &Arc<Pins>) -> Result<Finding, ProbeError> {
+    let deadline = Deadline::within(subject.check.timeout);
+    match &subject.check.probe {
+        Probe::Tcp => connect(subject, deadline).await.map(drop)?,
+        Probe::Greeting => {
+            let mut talk = begin(subject, deadline).await?;
+            talk.greeting().await?;
+            talk.quit().await;
+        }
+        Probe::Login { user, password } => {
+            let mut talk = begin(subject, deadline).await?;
+            talk.greeting().await?;
+            talk.log_in(user, &password.0).await?;
+            talk.quit().await;
+        }
+        Probe::Transfer {
+            user,
+            password,
+            file,
+            via,
+        } => {
+            let (mut talk, pin) = match (via, &subject.through) {
+                (Via::Listener, Some(through)) => begin_through(through, pins, deadline).await?,
+                _ => (begin(subject, deadline).await?, None),
+            };
+            talk.greeting().await?;
+            talk.log_in(user, &password.0).await?;
+            let finding = transfer::run(&mut talk, file.as_deref()).await?;
+            // Before the connection ends, and with it the claim on its address.
+            drop(pin);
+            talk.quit().await;
+            return Ok(finding);
+        }
+        Probe::Script {
+            script,
+            dynamic_weight,
+        } => return run_script(subject, script, *dynamic_weight).await,
+        Probe::Http(wanted) => {
+            let stream = connect(subject, deadline).await?;
+            http::run(wanted, subject.address, stream, deadline).await?;
+        }
+    }
+    Ok(Finding::default())
+}
+
+async fn connect(subject: &Subject, deadline: Deadline) -> Result<TcpStream, ProbeError> {
+    let (to, source) = (subject.address, subject.source);
+    let dialled = dial::control(to, source, deadline.limit);
+    deadline.connect(to, dialled, unreachable).await
+}
+
+/// A conversation with the backend itself.
+async fn begin(subject: &Subject, deadline: Deadline) -> Result<Talk, ProbeError> {
+    let stream = connect(subject, deadline).await?;
+    Ok(Talk::new(stream, subject.address, deadline))
+}
+
+/// A conversation with ftplb's own listener, which gives it to the backend that is to be checked: it knows
+/// the address that the check comes from.
+async fn begin_through(
+    through: &Through,
+    pins: &Arc<Pins>,
+    deadline: Deadline,
+) -> Result<(Talk, Option<Pin>), ProbeError> {
+    let to = reachable(through.listener);
+    let mut pin = None;
+    let dialled = async {
+        let (socket, client) = dial::bound(to.ip())?;
+        pin = Some(pins.pin(client, through.backend));
+        socket.connect(to).await
+    };
+    let stream = deadline.connect(to, dialled, unreachable).await?;
+    let mut talk = Talk::new(stream, to, deadline);
+    // What the replies show the session of ftplb's own has seen already.
+    talk.is_direct = false;
+    Ok((talk, pin))
+}
+
+/// An address at which this host reaches a listener of its own.
+fn reachable(listener: SocketAddr) -> SocketAddr {
+    let ip = match listener.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        _ => return listener,
+    };
+    SocketAddr::new(ip, listener.port())
+}
+
+/// Exit codes mean what they do for keepalived's `MISC_CHECK`.
+async fn run_script(
+    subject: &Subject,
+    script: &Script,
+    dynamic_weight: bool,
+) -> Result<Finding, ProbeError> {
+    let call = Call {
+        words: script.words.clone(),
+        run_as: script.run_as.clone().or_else(|| subject.run_as.clone()),
+        environment: vec![("FTPLB_ADDRESS", subject.address.to_string())],
+        limit: subject.check.timeout,
+    };
+    let ended = call.run().await?;
+    tracing::debug!(
+        script = call.program(), address = %subject.address, code = ended.code,
+        output = ended.said, "script run"
+    );
+    match u32::try_from(ended.code) {
+        Ok(0) => Ok(Finding::default()),
+        Ok(code @ 2..) if dynamic_weight => Ok(Finding {
+            weight: Some(code - 2),
+            diagnosis: None,
+        }),
+        _ => Err(ProbeError::Exit {
+            program: call.program().to_owned(),
+            code: ended.code,
+            said: ended.said,
+        }),
+    }
+}
+
+/// By when a check must be done.
+#[derive(Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    limit: Duration,
+}
+
+impl Deadline {
+    fn within(limit: Duration) -> Self {
+        let at = Instant::now() + limit;
+        Self { at, limit }
+    }
+
+    /// Does one `step`, in which `peer` is to answer what is `asked`.
+    async fn keep<T>(
+        self,
+        peer: SocketAddr,
         asked: &'static str,
-        /// What it said.
-        code: u16,
-    },
-    /// It took too long.
-    #[error("no answer to {asked} within {}", humantime::format_duration(*.limit))]
-    Timeout {
-        /// What was waited for.
-        asked: &'static str,
-        /// How long.
-        limit: Duration,
-    },
-}
-
-/// Checks once, within the time that the check has.
-pub async fn run(subject: &Subject, _pins: &Arc<Pins>) -> Result<Finding, ProbeError> {
-    let (limit, mut asked) = (subject.check.timeout, "the connection attempt");
-    match tokio::time::timeout(limit, probe(subject, &mut asked)).await {
-        Ok(result) => result.map(|()| Finding::default()),
-        Err(_) => Err(ProbeError::Timeout { asked, limit }),
-    }
-}
-
-/// `asked` is what is waited for at each moment.
-async fn probe(subject: &Subject, asked: &mut &'static str) -> Result<(), ProbeError> {
-    let stream = dial::control(subject.address, subject.source, subject.check.timeout)
-        .await
-        .map_err(ProbeError::Connect)?;
-    let mut talk = Talk::new(stream);
-    if subject.check.probe == Probe::Tcp {
-        return Ok(());
-    }
-    // H9: 120 announces a delay, 421 is a refusal like any other.
-    *asked = "the connection";
-    talk.expect(asked, 220).await?;
-    if let Probe::Login { user, password } = &subject.check.probe {
-        *asked = "USER";
-        talk.send(&["USER ", user]).await?;
-        let code = talk.reply().await?;
-        if code.is(331) {
-            *asked = "PASS";
-            talk.send(&["PASS ", &password.0]).await?;
-            talk.expect(asked, 230).await?;
-        } else if !code.is(230) {
-            return Err(ProbeError::Refused {
-                asked: "USER",
-                code: code.value(),
-            });
-        }
-    }
-    *asked = "QUIT";
-    talk.send(&["QUIT"]).await?;
-    // What it says to that is no sign of health; it is only not cut short.
-    let _answered_or_gone = talk.reply().await;
-    Ok(())
-}
-
-/// A short conversation with a backend.
-struct Talk {
-    stream: TcpStream,
-    framer: Framer,
-    replies: Replies,
-}
-
-impl Talk {
-    fn new(stream: TcpStream) -> Self {
-        let replies = Replies::new(MAX_REPLY_LINES, MAX_REPLY_LINES * MAX_LINE_BYTES);
-        Self {
-            stream,
-            framer: Framer::replies(MAX_LINE_BYTES),
-            replies,
-        }
+        step: impl Future<Output = Result<T, ProbeError>>,
+    ) -> Result<T, ProbeError> {
+        let late = |_| Err(self.missed(peer, asked));
+        timeout_at(self.at, step).await.unwrap_or_else(late)
     }
 
-    async fn send(&mut self, parts: &[&str]) -> Result<(), ProbeError> {
-        let line = parts.concat() + "\r\n";
-        Ok(self.stream.write_all(line.as_bytes()).await?)
+    /// Connects to `peer`. `failed` is how it is said that this can not be done.
+    async fn connect(
+        self,
+        peer: SocketAddr,
+        dialled: impl Future<Output = io::Result<TcpStream>>,
+        failed: fn(SocketAddr, io::Error) -> ProbeError,
+    ) -> Result<TcpStream, ProbeError> {
+        let asked = "the connection attempt";
+        let dialled = self.keep(peer, asked, async { Ok(dialled.await) });
+        dialled.await?.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => self.missed(peer, asked),
+            _ => failed(peer, error),
+        })
     }
 
-    async fn expect(&mut self, asked: &'static str, wanted: u16) -> Result<(), ProbeError> {
-        let code = self.reply().await?;
-        if code.is(wanted) {
-            Ok(())
-        } else {
-            Err(ProbeError::Refused {
-                asked,
-                code: code.value(),
-            })
-        }
-    }
-
-    /// The code of the next reply that is no 1yz.
-    async fn reply(&mut self) -> Result<Code, ProbeError> {
-        loop {
-            while let Some(frame) = self.framer.next_frame() {
-                match frame {
-                    Frame::Line(line) => {
-                        let line = self
-                            .replies
-                            .read(line.text)
-                            .map_err(|_| ProbeError::Protocol)?;
-                        if let Some(line) = line
-                            && matches!(line.place, Place::Last | Place::Only)
-                            && !line.code.is_preliminary()
-                        {
-                            return Ok(line.code);
-                        }
-                    }
-                    Frame::Telnet(_) => {}
-                    Frame::TooLong | Frame::Runaway => return Err(ProbeError::Protocol),
-                }
-            }
-            self.stream.readable().await?;
-            let mut buffer = [0; 1024];
-            match self.stream.try_read(&mut buffer) {
-                Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                Ok(read) => self.framer.push(buffer.get(..read).unwrap_or_default()),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error.into()),
-            }
+    fn missed(self, peer: SocketAddr, asked: &'static str) -> ProbeError {
+        ProbeError::Timeout {
+            peer,
+            asked,
+            limit: self.limit,
         }
     }
 }
 
-/// A banner of more lines is no sign of health.
-const MAX_REPLY_LINES: usize = 200;
+/// The check can not begin.
+fn unreachable(peer: SocketAddr, source: io::Error) -> ProbeError {
+    ProbeError::Connect { peer, source }
+}
 
-/// As Python's `ftplib` has it (R9).
-const MAX_LINE_BYTES: usize = 8192;
+#[cfg(test)]
+mod tests;

@@ -46,11 +46,14 @@ impl Driver {
 
     pub(super) fn lease(&mut self, id: DataId) {
         let Origin { client, vip, .. } = self.admission.entry.origin;
-        let event = match self
-            .service
-            .ports
-            .lease(vip.ip(), client.ip(), self.admission.entry.id)
-        {
+        let (ports, session) = (&self.service.ports, self.admission.entry.id);
+        // Checks come from one address, and those of frozen backends must not stand in the others' way.
+        let leased = if self.service.pins.has(client) {
+            ports.lease_anyway(vip.ip(), client.ip(), session)
+        } else {
+            ports.lease(vip.ip(), client.ip(), session)
+        };
+        let event = match leased {
             Ok(lease) => {
                 let address = lease.address();
                 self.data.push(DataConnection::leased(id, lease));

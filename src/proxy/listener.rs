@@ -55,16 +55,19 @@ fn admit(stream: TcpStream, service: &Arc<Service>, tasks: &TaskTracker) {
         socket::normalise_socket(local),
     );
     let limits = &service.settings.limits;
+    // A balancer that is full must not find its backends down for that.
+    let (all, per_client) = if service.pins.has(client) {
+        (usize::MAX, usize::MAX)
+    } else {
+        (limits.sessions, limits.sessions_per_client)
+    };
     let origin = Origin {
         client,
         vip,
         listener: Arc::clone(&service.name),
         pool: Arc::clone(service.pool.name()),
     };
-    match service
-        .sessions
-        .admit(origin, limits.sessions, limits.sessions_per_client)
-    {
+    match service.sessions.admit(origin, all, per_client) {
         Ok(admission) => {
             let driver = Driver::new(Arc::clone(service), admission, stream);
             tasks.spawn(driver.run());

@@ -30,6 +30,11 @@ impl Pins {
         }
     }
 
+    /// Whether `client` is pinned: it is a check of ftplb's own, and takes nobody's place.
+    pub(super) fn has(&self, client: SocketAddr) -> bool {
+        self.backends.contains_key(&client)
+    }
+
     /// The backend that `client` is pinned to.
     pub(super) fn of(&self, client: SocketAddr) -> Option<SocketAddr> {
         self.backends.get(&client).map(|backend| *backend)

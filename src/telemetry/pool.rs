@@ -4,6 +4,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use crate::balance::{News, Pool, Target};
+use crate::diagnosis::Diagnosis;
 use crate::health::Availability;
 
 /// Says that a pool has lost its last backend, or has one again. After every change of a backend's state.
@@ -22,6 +23,13 @@ pub fn tell_check(pool: &str, target: &Target, error: Option<&(dyn Error + 'stat
         let (backend, source) = (&target.name, error.source().map(ToString::to_string));
         tracing::debug!(%pool, %backend, error, source, "health check failed");
     }
+}
+
+/// Says what a check has shown to be wrong with a backend. `suppressed` tells since the last time.
+pub fn tell_diagnosis(pool: &str, target: &Target, diagnosis: Diagnosis, suppressed: u64) {
+    let (backend, label) = (&target.name, diagnosis.label());
+    let advice = diagnosis.advice();
+    tracing::warn!(%pool, %backend, diagnosis = label, suppressed, "{advice}");
 }
 
 /// Says what has changed, and by which failure of a check, if it was one.

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::netns::Place;
@@ -110,6 +111,11 @@ impl Server {
     pub(crate) fn log(&self) -> String {
         let bytes = fs::read(self.home.path().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Freezes the server, or lets it go on. Sessions that have a process of their own do not notice.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
     }
 
     /// Kills the server and all of its sessions.

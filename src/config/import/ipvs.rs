@@ -3,8 +3,9 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use super::ledger::Ledger;
+use super::ledger::{Id, Ledger};
 use super::service::Told;
+use crate::config::problem::Mistake;
 
 /// The algorithms, here called schedulers.
 pub(in crate::config) const ALGORITHMS: [&str; 14] = [
@@ -47,6 +48,17 @@ pub(in crate::config) fn mask_bits(text: &str) -> Option<u64> {
 pub(in crate::config) fn prefix_bits(text: &str) -> Option<u64> {
     text.parse().ok().filter(|bits| (1..=128).contains(bits))
 }
+
+/// Says that a service has more servers than are taken.
+pub(in crate::config) fn report_too_many_servers(id: Id, ledger: &mut Ledger) {
+    let message = format!("more than {MOST_SERVERS} servers of one service");
+    let hint = "divide them among several services";
+    ledger.mistake(id, Mistake::new(message, hint));
+    ledger.leave_out();
+}
+
+/// Of one service. Each is compared with each.
+pub(in crate::config) const MOST_SERVERS: usize = 1_024;
 
 /// Seconds; ftplb's limit.
 const LONGEST_AFFINITY: u64 = 7 * 24 * 60 * 60;

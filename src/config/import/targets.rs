@@ -35,16 +35,15 @@ impl Targets {
             }
         }
         for text in items(&options.marks) {
-            match mark(text) {
-                Some(mark) => targets.marks.push(mark),
-                None => {
-                    let mistake = Mistake::new(
-                        format!("{text:?} is no mark with its address"),
-                        "the mark, = and the virtual IP with its port, such as 21=192.0.2.10:21",
-                    );
-                    reject("--fwmark", mistake, ledger);
-                }
+            if let Some(mark) = mark(text) {
+                targets.marks.push(mark);
+                continue;
             }
+            let mistake = Mistake::new(
+                format!("{text:?} is no mark with its address"),
+                "the mark, = and the virtual IP with its port, such as 21=192.0.2.10:21",
+            );
+            reject("--fwmark", mistake, ledger);
         }
         targets
     }

@@ -57,10 +57,14 @@ fn folder() -> PathBuf {
 fn corpus() -> BTreeSet<String> {
     let files = fs::read_dir(folder()).unwrap();
     let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
-    let is_input = |name: &String| name.ends_with(".conf") || name.ends_with(".rules");
+    let is_input = |name: &String| ["conf", "rules"].contains(&ending(name));
     let names: BTreeSet<_> = names.filter(is_input).collect();
     assert!(names.len() >= 20, "{names:?}");
     names
+}
+
+fn ending(name: &str) -> &str {
+    name.rsplit_once('.').map_or("", |(_, ending)| ending)
 }
 
 /// What a line `options: --fwmark 21=192.0.2.10` in a comment of the input says.
@@ -88,7 +92,7 @@ fn options(name: &str) -> Options {
 }
 
 fn import(name: &str) -> Import {
-    let of = if name.ends_with(".conf") {
+    let of = if ending(name) == "conf" {
         keepalived::import
     } else {
         ipvsadm::import

@@ -76,15 +76,12 @@ impl Page<'_> {
     }
 
     fn line(&mut self, line: &str, comment: Option<&str>) {
-        match comment {
-            Some(comment) => {
-                let comment = printable(comment);
-                self.text
-                    .push_str(&format!("{line:<COMMENT_COLUMN$} # {comment}"));
-            }
-            None => self.text.push_str(line),
-        }
-        self.text.push('\n');
+        let comment = comment.map(printable);
+        let line = match comment {
+            Some(comment) => format!("{line:<COMMENT_COLUMN$} # {comment}\n"),
+            None => format!("{line}\n"),
+        };
+        self.text.push_str(&line);
     }
 
     fn place(&self, spot: Spot) -> Option<String> {
@@ -114,7 +111,7 @@ fn inline(value: &Value) -> String {
         Value::Integer(value) => value.to_string(),
         Value::Text(value) => text(value),
         Value::Texts(values) => {
-            let values: Vec<_> = values.iter().map(text).collect();
+            let values: Vec<_> = values.iter().map(|value| text(value)).collect();
             format!("[{}]", values.join(", "))
         }
         Value::Inline(table) | Value::Section(table) => braces(table),
@@ -132,8 +129,8 @@ fn braces(table: &Table) -> String {
 }
 
 /// Quoted and escaped.
-fn text(text: &String) -> String {
-    toml::Value::String(text.clone()).to_string()
+fn text(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
 }
 
 /// Where comments begin, unless the line is longer.

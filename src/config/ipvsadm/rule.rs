@@ -16,8 +16,7 @@ pub(super) struct Rule {
     pub(super) server: Option<String>,
     pub(super) scheduler: Option<String>,
     pub(super) flags: Vec<String>,
-    /// `Some(None)`: without a time.
-    pub(super) persistence: Option<Option<u64>>,
+    pub(super) persistence: Option<Persistence>,
     pub(super) netmask: Option<Netmask>,
     pub(super) kind: Option<&'static str>,
     pub(super) weight: Option<u64>,
@@ -44,6 +43,14 @@ pub(super) enum Protocol {
     Sctp,
     Tcp,
     Udp,
+}
+
+/// How long a client comes back to its server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Persistence {
+    /// As long as it is where no time is written.
+    Default,
+    Seconds(u64),
 }
 
 /// Clients of one network count as one.
@@ -88,14 +95,13 @@ impl Rule {
             };
             let mut value = attached.map(str::to_owned);
             match spelling.value {
-                Value::None => {}
                 Value::One if value.is_none() => value = words.next().map(str::to_owned),
                 Value::Optional if value.is_none() => {
                     value = words
                         .next_if(|next| !next.starts_with('-'))
                         .map(str::to_owned);
                 }
-                Value::One | Value::Optional => {}
+                Value::None | Value::One | Value::Optional => {}
                 Value::Several => while words.next_if(|next| !next.starts_with('-')).is_some() {},
             }
             rule.take(spelling, word, value);
@@ -135,8 +141,9 @@ impl Rule {
                 self.flags.extend(text.split(',').map(str::to_owned));
             }
             Name::Persistent => {
-                let seconds = value.map(|text| self.count(&text, 1, ipvs::LONGEST_PERSISTENCE));
-                self.persistence = Some(seconds.flatten());
+                let seconds =
+                    value.and_then(|text| self.count(&text, 1, ipvs::LONGEST_PERSISTENCE));
+                self.persistence = Some(seconds.map_or(Persistence::Default, Persistence::Seconds));
             }
             Name::Netmask => self.netmask(text),
             Name::Weight => self.weight = self.count(text, 0, 65_535),
@@ -167,9 +174,10 @@ impl Rule {
     }
 
     fn netmask(&mut self, text: &str) {
-        let mask = match text.contains('.') {
-            true => ipvs::mask_bits(text).map(Netmask::V4),
-            false => ipvs::prefix_bits(text).map(Netmask::V6),
+        let mask = if text.contains('.') {
+            ipvs::mask_bits(text).map(Netmask::V4)
+        } else {
+            ipvs::prefix_bits(text).map(Netmask::V6)
         };
         self.netmask = mask;
         if mask.is_none() {
@@ -229,13 +237,11 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, Mistake> {
         "ftp" => Some(21),
         port => port.parse().ok(),
     };
-    match (ip, port) {
-        (Some(ip), Some(port)) => Ok(SocketAddr::new(ip, port)),
-        _ => {
-            let hint = "names are not looked up: save the rules with ipvsadm-save -n";
-            Err(Mistake::new(format!("{text:?} is no address"), hint))
-        }
-    }
+    let address = ip.zip(port).map(|(ip, port)| SocketAddr::new(ip, port));
+    address.ok_or_else(|| {
+        let hint = "names are not looked up: save the rules with ipvsadm-save -n";
+        Mistake::new(format!("{text:?} is no address"), hint)
+    })
 }
 
 /// What stands before the last colon outside of brackets, and what stands behind it.

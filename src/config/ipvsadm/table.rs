@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::options::Command;
-use super::rule::{self, Netmask, Protocol, Rule, Service};
+use super::rule::{self, Netmask, Persistence, Protocol, Rule, Service};
 use crate::config::import::fronts::{Front, Fronts};
 use crate::config::import::ipvs::{self, PROXIED};
 use crate::config::import::ledger::{Id, Ledger};
@@ -178,6 +178,9 @@ impl Entry {
         let same = |(_, other): &(Id, Rule)| other.server.as_ref() == Some(server);
         let place = self.servers.iter().position(same);
         match (command, place) {
+            (Command::AddServer, None) if self.servers.len() == ipvs::MOST_SERVERS => {
+                ipvs::report_too_many_servers(id, ledger);
+            }
             (Command::AddServer, None) => self.servers.push((id, rule)),
             (Command::AddServer, Some(_)) => {
                 reject(id, "the server exists already", "-e changes it", ledger);
@@ -273,13 +276,12 @@ impl Entry {
     }
 
     fn affinity(&self, has_all_ports: bool, ledger: &mut Ledger) -> Option<Affinity> {
-        let persistence = self.rule.persistence;
-        if persistence.is_none() && !has_all_ports {
-            return None;
-        }
-        let timeout = match persistence.flatten() {
-            Some(seconds) => ipvs::persistence(Told::by(self.id, seconds), ledger),
-            None => Told::default(self.id, ipvs::PERSISTENCE),
+        let timeout = match self.rule.persistence {
+            None if !has_all_ports => return None,
+            None | Some(Persistence::Default) => Told::default(self.id, ipvs::PERSISTENCE),
+            Some(Persistence::Seconds(seconds)) => {
+                ipvs::persistence(Told::by(self.id, seconds), ledger)
+            }
         };
         let bits = |bits| Some(Told::by(self.id, bits));
         let (prefix_v4, prefix_v6) = match self.rule.netmask {

@@ -81,7 +81,7 @@ pub(super) fn checks(
     checks
 }
 
-impl<'d> Checker<'_, 'd> {
+impl Checker<'_, '_> {
     /// A page for each `url`.
     fn pages(&self, ledger: &mut Ledger) -> Vec<Check> {
         let urls: Vec<_> = self.section.all("url").collect();

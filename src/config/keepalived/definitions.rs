@@ -39,6 +39,15 @@ pub(super) struct Replaced {
     pub(super) work: usize,
 }
 
+/// What a line defines.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Defined {
+    /// A name, whose value goes on in the next line.
+    Begun(String),
+    Nothing,
+    Whole,
+}
+
 /// Why names in a line can not be replaced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Failure {
@@ -57,24 +66,23 @@ struct Reference {
 }
 
 impl Definitions {
-    /// Takes `$NAME=value`. `None`: the line is no definition. `Some(Some(name))`: its value goes on in the
-    /// next line.
-    pub(super) fn define(&mut self, line: &str) -> Option<Option<String>> {
-        let (name, value) = line.strip_prefix('$')?.split_once('=')?;
-        if !is_name(name) {
-            return None;
-        }
+    /// Takes `$NAME=value`.
+    pub(super) fn define(&mut self, line: &str) -> Defined {
+        let parts = line.strip_prefix('$').and_then(|line| line.split_once('='));
+        let Some((name, value)) = parts.filter(|(name, _)| is_name(name)) else {
+            return Defined::Nothing;
+        };
         let value = value.trim_start_matches(BLANK);
         let Some(first) = value.strip_suffix('\\') else {
             self.set(name, value);
-            return Some(None);
+            return Defined::Whole;
         };
         let definition = Definition {
             lines: first_line(first),
             has_several: true,
         };
         self.0.insert(name.to_owned(), definition);
-        Some(Some(name.to_owned()))
+        Defined::Begun(name.to_owned())
     }
 
     /// Takes the next line of a definition. Returns whether there is one more.
@@ -223,8 +231,8 @@ fn is_of_name(c: char) -> bool {
 /// In one line. As many fit into the longest that keepalived takes; more is one that stands for itself.
 const MOST_REPLACEMENTS: usize = LONGEST_LINE;
 
-/// Finding and replacing a name costs about as much as copying so many bytes.
-const WORK_OF_ONE: usize = 64;
+/// Taking a line, or finding and replacing a name, costs about as much as copying so many bytes.
+pub(super) const WORK_OF_ONE: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -10,17 +10,15 @@ pub(super) struct Include<'l> {
     pub(super) demands: Demands,
 }
 
-/// What is a mistake. Of the plain `include` nothing is.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Demands {
-    /// A file that can not be read.
-    pub(super) readable: bool,
-    /// A file that is named and does not exist.
-    pub(super) named: bool,
-    /// One of several files named in braces that does not exist.
-    pub(super) each_named: bool,
-    /// A pattern that matches nothing.
-    pub(super) matched: bool,
+/// What files must do, or it is a mistake: by the letter behind `include`. Of the plain one, nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Demands {
+    Nothing,
+    Readable,
+    Named,
+    Matched,
+    Braces,
+    All,
 }
 
 impl<'l> Include<'l> {
@@ -57,21 +55,34 @@ impl<'l> Include<'l> {
 impl Demands {
     /// Of the letter behind `include`.
     fn of(letter: &str) -> Option<Self> {
-        let [readable, named, each_named, matched] = match letter {
-            "" => [false; 4],
-            "r" => [true, false, false, false],
-            "m" => [true, true, false, false],
-            "b" => [true, false, true, false],
-            "w" => [true, true, false, true],
-            "a" => [true; 4],
+        Some(match letter {
+            "" => Self::Nothing,
+            "r" => Self::Readable,
+            "m" => Self::Named,
+            "w" => Self::Matched,
+            "b" => Self::Braces,
+            "a" => Self::All,
             _ => return None,
-        };
-        Some(Self {
-            readable,
-            named,
-            each_named,
-            matched,
         })
+    }
+
+    /// A file must be readable.
+    pub(super) fn be_readable(self) -> bool {
+        self != Self::Nothing
+    }
+
+    /// A file must exist that is named, as the only one or in braces.
+    pub(super) fn exist(self, is_only_one: bool) -> bool {
+        match self {
+            Self::Nothing | Self::Readable => false,
+            Self::Named | Self::Matched => is_only_one,
+            Self::Braces | Self::All => true,
+        }
+    }
+
+    /// A pattern must match something.
+    pub(super) fn match_something(self) -> bool {
+        matches!(self, Self::Matched | Self::All)
     }
 }
 

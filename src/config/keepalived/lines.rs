@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::definitions::{Definitions, Failure, Surroundings};
+use super::definitions::{Defined, Definitions, Failure, Surroundings, WORK_OF_ONE};
 use super::include::{Demands, Include, has_wildcard};
 use super::sequence::Sequence;
 use super::text::{BLANK, split_at_brace, without_comment};
@@ -104,7 +104,7 @@ struct File {
 impl Reader<'_> {
     fn read(&mut self) {
         while let Some(text) = self.next() {
-            self.work += text.len() + 1;
+            self.work += text.len() + WORK_OF_ONE;
             if self.is_full() {
                 break;
             }
@@ -189,11 +189,15 @@ impl Reader<'_> {
     fn expand(&mut self, mut text: String) -> Option<String> {
         for _ in 0..MOST_ROUNDS {
             while let Some(condition) = text.strip_prefix('@') {
-                text = self.if_met(condition)?.to_owned();
+                text = String::from(self.if_met(condition)?);
             }
-            if let Some(defining) = self.definitions.define(&text) {
-                self.defining = defining;
-                return None;
+            match self.definitions.define(&text) {
+                Defined::Nothing => {}
+                Defined::Whole => return None,
+                Defined::Begun(name) => {
+                    self.defining = Some(name);
+                    return None;
+                }
             }
             let surroundings = self.surroundings();
             if text.starts_with("~SEQ") || text.starts_with("~LST") {
@@ -281,13 +285,13 @@ impl Reader<'_> {
             if has_wildcard(&path) {
                 let found = self.host.glob(&path);
                 if found.is_empty() {
-                    self.miss(text, &path, "no file matches it", demands.matched);
+                    self.miss(text, &path, "no file matches it", demands.match_something());
                 }
                 for path in found {
-                    files.extend(self.included(text, &path, demands.readable, demands));
+                    files.extend(self.included(text, &path, demands.be_readable(), demands));
                 }
             } else {
-                let is_needed = demands.named && is_one || demands.each_named;
+                let is_needed = demands.exist(is_one);
                 files.extend(self.included(text, &path, is_needed, demands));
             }
         }
@@ -315,7 +319,12 @@ impl Reader<'_> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 self.miss(text, path, "there is no such file", is_needed);
             }
-            Err(_) => self.miss(text, path, "the file can not be read", demands.readable),
+            Err(_) => self.miss(
+                text,
+                path,
+                "the file can not be read",
+                demands.be_readable(),
+            ),
         }
         None
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::group::{Member, What, mark};
 use super::tree::Directive;
-use super::values;
+use super::values::{self, Range};
 use crate::config::import::fronts::{Front, Fronts};
 use crate::config::import::ipvs::ALL_PORTS;
 use crate::config::import::ledger::{Id, Ledger};
@@ -109,65 +109,100 @@ impl<'t> Heads<'t> {
             let name = name.unwrap_or_default();
             return Head::Other(format!("keepalived ignores it: there is no group {name:?}"));
         };
-        let mut addresses = Vec::new();
-        let (mut has_all_ports, mut unmapped) = (false, None);
-        let (mut is_ftp, mut room) = (false, self.fronts.room());
+        let mut found = Found {
+            addresses: Vec::new(),
+            room: self.fronts.room(),
+            has_all_ports: false,
+            is_ftp: false,
+            unmapped: None,
+        };
         for member in members {
-            match (&member.what, &member.port) {
-                (Ok(What::Mark(mark)), _) => {
-                    let found = self.targets.addresses_of(*mark);
-                    if found.is_empty() {
-                        let why = "not known to be FTP: --fwmark says which address is behind it";
-                        ledger.not_applicable(member.id, why);
-                        unmapped = Some(*mark);
-                    } else {
-                        ledger.taken_over(member.id);
-                    }
-                    addresses.extend(found.into_iter().map(|ip| Told::by(member.id, ip)));
-                }
-                (_, Ok(port)) if !self.targets.is_ftp(*port) => {
-                    ledger.not_applicable(member.id, format!("not FTP: port {port}"));
-                }
-                (Ok(What::Addresses(range)), Ok(port)) => {
-                    ledger.taken_over(member.id);
-                    if *port == 0 {
-                        ledger.differs(member.id, ALL_PORTS);
-                        has_all_ports = true;
-                    }
-                    let port = if *port == 0 { FTP_PORT } else { *port };
-                    if range.len() > u128::try_from(room).unwrap_or(0) {
-                        Fronts::report_too_many(member.id, ledger);
-                        continue;
-                    }
-                    let told = range
-                        .addresses()
-                        .map(|ip| Told::by(member.id, SocketAddr::new(ip, port)));
-                    let before = addresses.len();
-                    addresses.extend(told);
-                    room -= addresses.len() - before;
-                }
-                (Err(mistake), Ok(_)) => {
-                    is_ftp = true;
-                    ledger.mistake(member.id, mistake.clone());
-                    ledger.leave_out();
-                }
-                (_, Err(mistake)) => {
-                    if let Head::Other(why) = not_a_port(mistake.clone(), member.id, ledger) {
-                        ledger.not_applicable(member.id, why);
-                    }
-                }
-            }
+            found.add(member, self.targets, ledger);
         }
-        match unmapped {
-            _ if !addresses.is_empty() || is_ftp => {
-                Head::Ftp(
-                    self.fronts
-                        .make(Some(name), addresses, has_all_ports, ledger),
-                )
-            }
+        if found.is_ftp {
+            let Found {
+                addresses,
+                has_all_ports,
+                ..
+            } = found;
+            let fronts = &mut self.fronts;
+            return Head::Ftp(fronts.make(Some(name), addresses, has_all_ports, ledger));
+        }
+        match found.unmapped {
             Some(mark) => Head::Marked(mark),
             None => Head::Other("not FTP: no port of the group is".to_owned()),
         }
+    }
+}
+
+/// What is found of FTP in a group.
+struct Found {
+    addresses: Vec<Told<SocketAddr>>,
+    /// For how many more addresses.
+    room: usize,
+    has_all_ports: bool,
+    /// Some member is FTP, even if its address can not be read.
+    is_ftp: bool,
+    /// A firewall mark without an address.
+    unmapped: Option<u32>,
+}
+
+impl Found {
+    fn add(&mut self, member: &Member, targets: &Targets, ledger: &mut Ledger) {
+        let id = member.id;
+        match (&member.what, &member.port) {
+            (Ok(What::Mark(mark)), _) => self.add_mark(id, *mark, targets, ledger),
+            (_, Ok(port)) if !targets.is_ftp(*port) => {
+                ledger.not_applicable(id, format!("not FTP: port {port}"));
+            }
+            (Ok(What::Addresses(range)), Ok(port)) => {
+                self.add_range(id, *range, *port, ledger);
+            }
+            (Err(mistake), Ok(_)) => {
+                self.is_ftp = true;
+                ledger.mistake(id, mistake.clone());
+                ledger.leave_out();
+            }
+            (_, Err(mistake)) => {
+                if let Head::Other(why) = not_a_port(mistake.clone(), id, ledger) {
+                    ledger.not_applicable(id, why);
+                }
+            }
+        }
+    }
+
+    fn add_mark(&mut self, id: Id, mark: u32, targets: &Targets, ledger: &mut Ledger) {
+        let addresses = targets.addresses_of(mark);
+        if addresses.is_empty() {
+            let why = "not known to be FTP: --fwmark says which address is behind it";
+            ledger.not_applicable(id, why);
+            self.unmapped = Some(mark);
+            return;
+        }
+        ledger.taken_over(id);
+        self.is_ftp = true;
+        let told = addresses.into_iter().map(|ip| Told::by(id, ip));
+        self.addresses.extend(told);
+    }
+
+    fn add_range(&mut self, id: Id, range: Range, port: u16, ledger: &mut Ledger) {
+        ledger.taken_over(id);
+        self.is_ftp = true;
+        if port == 0 {
+            ledger.differs(id, ALL_PORTS);
+            self.has_all_ports = true;
+        }
+        let Some(room) = usize::try_from(range.len())
+            .ok()
+            .and_then(|count| self.room.checked_sub(count))
+        else {
+            return Fronts::report_too_many(id, ledger);
+        };
+        self.room = room;
+        let port = if port == 0 { FTP_PORT } else { port };
+        let addresses = range.addresses();
+        let told = addresses.map(|ip| Told::by(id, SocketAddr::new(ip, port)));
+        self.addresses.extend(told);
     }
 }
 

@@ -82,8 +82,6 @@ impl Globals {
                     globals.log_all_failures = on.value.then_some(on.by);
                 }
             }
-            let why = "but for what is listed here, it is of VRRP, mail or keepalived's processes";
-            ledger.not_applicable(block.id, why);
         }
         globals
     }

@@ -33,15 +33,14 @@ pub(super) fn words(text: &str) -> (Vec<String>, Option<()>) {
     let mut words = Vec::new();
     let mut rest = text.trim_start_matches(is_space);
     while !rest.is_empty() {
-        let (word, behind) = match rest.strip_prefix('"') {
-            Some(quoted) => match quoted.split_once('"') {
-                Some(parts) => parts,
-                None => return (words, None),
-            },
-            None => {
-                let end = rest.find(|c| is_space(c) || c == '"');
-                rest.split_at(end.unwrap_or(rest.len()))
-            }
+        let parts = if let Some(quoted) = rest.strip_prefix('"') {
+            quoted.split_once('"')
+        } else {
+            let end = rest.find(|c| is_space(c) || c == '"');
+            Some(rest.split_at(end.unwrap_or(rest.len())))
+        };
+        let Some((word, behind)) = parts else {
+            return (words, None);
         };
         words.push(word.to_owned());
         rest = behind.trim_start_matches(is_space);

@@ -119,13 +119,11 @@ impl Tree {
 
     fn close(&mut self, path: &Arc<str>, line: usize, ledger: &mut Ledger) {
         self.may_open = false;
-        match self.open.pop() {
-            Some((opener, before)) => self.end(opener, before),
-            None => {
-                let hint = "take it away, or open the block that it ends";
-                reject(path, line, "}", "} ends no block", hint, ledger);
-            }
+        if let Some((opener, before)) = self.open.pop() {
+            return self.end(opener, before);
         }
+        let hint = "take it away, or open the block that it ends";
+        reject(path, line, "}", "} ends no block", hint, ledger);
     }
 
     fn end(&mut self, mut opener: Directive, before: Vec<Directive>) {

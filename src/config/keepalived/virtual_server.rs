@@ -83,11 +83,8 @@ fn real_servers(
 ) -> (Vec<Backend>, Vec<Vec<Told<bool>>>) {
     let (mut backends, mut alphas) = (Vec::<Backend>::new(), Vec::new());
     for directive in behind.section.all("real_server") {
-        if backends.len() == MOST_BACKENDS {
-            let message = format!("more than {MOST_BACKENDS} servers in a pool");
-            let hint = "divide them among several virtual servers";
-            ledger.mistake(directive.id, Mistake::new(message, hint));
-            ledger.leave_out();
+        if backends.len() == ipvs::MOST_SERVERS {
+            ipvs::report_too_many_servers(directive.id, ledger);
             break;
         }
         let Some(server) = RealServer::read(directive, behind, ledger) else {
@@ -95,19 +92,14 @@ fn real_servers(
         };
         let address = server.backend.address;
         let earlier = backends.iter().find(|other| other.address == address);
-        match earlier.and_then(|other| ledger.statement(other.by)) {
-            Some(other) => {
-                let why = format!(
-                    "keepalived leaves it out: line {} has it already",
-                    other.line
-                );
-                ledger.leave_aside(directive.all(), why);
-            }
-            None => {
-                backends.push(server.backend);
-                alphas.push(server.alphas);
-            }
+        if let Some(other) = earlier.and_then(|other| ledger.statement(other.by)) {
+            let line = other.line;
+            let why = format!("keepalived leaves it out: line {line} has it already");
+            ledger.leave_aside(directive.all(), why);
+            continue;
         }
+        backends.push(server.backend);
+        alphas.push(server.alphas);
     }
     (backends, alphas)
 }
@@ -185,15 +177,11 @@ fn affinity(
         } else {
             (ipvs::prefix_bits(text), &mut affinity.prefix_v6)
         };
-        match bits {
-            Some(bits) => *place = Some(Told::by(directive.id, bits)),
-            None => {
-                let (message, hint) = (
-                    format!("{text:?} is no mask of a network"),
-                    "of IPv4 such as 255.255.255.0, of IPv6 the bits of the prefix, 1 to 128",
-                );
-                ledger.mistake(directive.id, Mistake::new(message, hint));
-            }
+        *place = bits.map(|bits| Told::by(directive.id, bits));
+        if bits.is_none() {
+            let message = format!("{text:?} is no mask of a network");
+            let hint = "of IPv4 such as 255.255.255.0, of IPv6 the bits of the prefix, 1 to 128";
+            ledger.mistake(directive.id, Mistake::new(message, hint));
         }
     }
     Some(affinity)
@@ -326,6 +314,3 @@ fn note_unused_times(section: &Section<'_>, backends: &[Backend], ledger: &mut L
         }
     }
 }
-
-/// In one pool. Whether they fit together is judged for each with each.
-const MOST_BACKENDS: usize = 1_024;

@@ -17,10 +17,11 @@ pub(in crate::config::keepalived) const TOP: Grammar = Grammar {
             Takes::Block,
             "a `[[listener]]` for each address that is FTP",
         ),
-        taken(
+        row(
             "global_defs",
             Takes::Block,
-            "see below; what is not listed there does not concern FTP",
+            Fate::Not,
+            "but for what is listed here, it is of VRRP, mail or keepalived's processes",
         ),
         not(
             "SSL",
