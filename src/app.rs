@@ -1,38 +1,39 @@
 //! The only wiring: everything is built from a checked [`Config`], or nothing; then it runs until told
 //! to stop, and changes when told to reload.
 
+mod bind;
+mod door;
 mod listeners;
+mod reload;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing_appender::non_blocking::ErrorCounter;
 
-use self::listeners::{Fresh, Listeners};
-use crate::config::Config;
-use crate::net::socket;
-use crate::ops::admin;
-use crate::ops::api;
-use crate::ops::api::socket::ApiSocket;
+use self::door::Door;
+use self::listeners::Listeners;
+use self::reload::Fresh;
+use crate::config::{ApiAddress, Config};
 use crate::ops::fleet::{Fleet, Reload};
-use crate::ops::members::{Members, Surrounding};
 use crate::proxy::sessions::Sessions;
 use crate::session::Order;
+use crate::telemetry::log::{FilterSwitch, Logging};
 
 /// A balancer whose sockets are bound and which has not begun to serve.
 pub struct App {
     config: Config,
     fleet: Arc<Fleet>,
     listeners: Listeners,
+    admin: Door<SocketAddr>,
+    api: Door<ApiAddress>,
+    /// What is bound and not in use yet.
     fresh: Fresh,
-    admin: Option<TcpListener>,
-    api: Option<ApiSocket>,
+    aside: Aside,
+    log_filter: FilterSwitch,
     reloads: mpsc::Receiver<Reload>,
 }
 
@@ -46,25 +47,30 @@ pub struct Stop {
 }
 
 /// Reads the configuration anew, checks it and warns of what is doubtful, or says everything that is wrong.
-pub type Load = Box<dyn Fn() -> Result<Config, Vec<String>> + Send>;
+/// May block.
+pub type Load = Arc<dyn Fn() -> Result<Config, Vec<String>> + Send + Sync>;
 
 impl App {
     /// Binds everything, or fails and leaves nothing bound. Within a runtime.
-    /// `log_dropped` counts the log lines that were not written.
-    pub fn build(config: Config, log_dropped: ErrorCounter) -> anyhow::Result<Self> {
+    pub fn build(config: Config, logging: &Logging) -> anyhow::Result<Self> {
         let (reloader, reloads) = mpsc::channel(1);
-        let listeners = Listeners::default();
-        Ok(Self {
-            fresh: listeners.bind(&config)?,
-            listeners,
-            admin: config.admin.address.map(bind_admin).transpose()?,
-            api: { config.admin.api.as_ref() }
-                .map(ApiSocket::bind)
-                .transpose()?,
-            fleet: Arc::new(Fleet::new(reloader, log_dropped)),
+        let mut app = Self {
+            listeners: Listeners::default(),
+            admin: Door::default(),
+            api: Door::default(),
+            fresh: Fresh::default(),
+            aside: Aside::default(),
+            fleet: Arc::new(Fleet::new(reloader, logging.dropped())),
+            log_filter: logging.filter(),
             config,
             reloads,
-        })
+        };
+        let bound = app.bind(&app.config);
+        app.fresh = bound.map_err(|errors| {
+            let errors: Vec<_> = errors.iter().map(|error| format!("{error:#}")).collect();
+            anyhow::anyhow!(errors.join("\n"))
+        })?;
+        Ok(app)
     }
 
     /// What runs, once it does.
@@ -81,32 +87,22 @@ impl App {
             backends = backends.sum::<usize>(),
             "ftplb starts"
         );
-        let aside = Aside::default();
         let fresh = std::mem::take(&mut self.fresh);
-        self.configure(fresh);
-        if let Some(listener) = self.admin.take() {
-            self.serve_admin(listener, &aside);
-        }
-        if let Some(socket) = self.api.take() {
-            tracing::info!(address = %socket, "taking orders");
-            let served = api::serve(socket, self.fleet(), aside.stop.clone());
-            aside.tasks.spawn(served);
-        }
-        { &aside.tasks }.spawn(Arc::clone(&self.fleet).tend(aside.stop.clone()));
+        self.configure(fresh).await;
+        let metrics = &self.fleet.process.metrics;
+        metrics.reloads.began();
+        { &self.aside.tasks }.spawn(Arc::clone(&self.fleet).tend(self.aside.stop.clone()));
         let failed = loop {
             tokio::select! {
                 biased;
                 () = stop.drain.cancelled() => break false,
                 () = self.listeners.failed() => break true,
-                Some(reload) = self.reloads.recv() => {
-                    let result = self.reload(&load);
-                    // Whoever asked may have gone; the log has it.
-                    let _told_or_gone = reload.reply.send(result);
-                }
+                Some(reload) = self.reloads.recv() => self.serve_reload(reload, &load).await,
             }
         };
         stop.drain.cancel();
         self.fleet.set_draining();
+        self.refuse_reloads();
         // The way through the listeners ends now, and nobody is given a backend any more.
         self.fleet.checks.stop();
         self.listeners.stop().await;
@@ -120,60 +116,13 @@ impl App {
             () = self.fleet.notifier.finish(LAST_SCRIPTS) => {}
             () = stop.kill.cancelled() => self.fleet.notifier.finish(Duration::ZERO).await,
         }
-        aside.end().await;
+        self.aside.end().await;
         tracing::info!("stopped");
         anyhow::ensure!(
             !failed,
             "a listener failed by an error of ftplb's own: please report it"
         );
         Ok(())
-    }
-
-    /// Goes on with the configuration as it is now, or says why not and changes nothing.
-    fn reload(&mut self, load: &Load) -> Result<(), Vec<String>> {
-        let config = load()?;
-        let fresh = self
-            .listeners
-            .bind(&config)
-            .map_err(|error| vec![format!("{error:#}")])?;
-        self.config = config;
-        self.configure(fresh);
-        Ok(())
-    }
-
-    /// Brings everything in step with the configuration. Nothing in here can fail.
-    fn configure(&mut self, fresh: Fresh) {
-        let (config, fleet) = (&self.config, &self.fleet);
-        let before = fleet.pools.load_full();
-        let mut pools = Vec::new();
-        for (index, of_config) in config.pools.iter().enumerate() {
-            let (of_config, surrounding) = (of_config.clone(), surrounding(config, index));
-            pools.push(match fleet.pool(&of_config.name) {
-                Some(known) => {
-                    known.configure(of_config, surrounding);
-                    known
-                }
-                None => Members::new(of_config, surrounding, fleet),
-            });
-        }
-        let is_gone = |pool: &&Arc<Members>| !pools.iter().any(|known| Arc::ptr_eq(known, pool));
-        let gone: Vec<_> = before.iter().filter(is_gone).cloned().collect();
-        fleet.pools.store(Arc::new(pools));
-        self.listeners.configure(config, fleet, fresh);
-        for pool in &gone {
-            pool.retire();
-        }
-        let leaving = fleet.leaving.load_full();
-        let leaving = leaving.iter().chain(&gone).cloned().collect();
-        fleet.leaving.store(Arc::new(leaving));
-    }
-
-    fn serve_admin(&self, listener: TcpListener, aside: &Aside) {
-        if let Ok(address) = listener.local_addr() {
-            tracing::info!(%address, "serving /metrics, /healthz and /readyz");
-        }
-        let served = admin::serve(listener, self.fleet(), aside.stop.clone());
-        aside.tasks.spawn(served);
     }
 }
 
@@ -185,7 +134,7 @@ struct Aside {
 }
 
 impl Aside {
-    async fn end(self) {
+    async fn end(&self) {
         self.stop.cancel();
         self.tasks.close();
         // An HTTP client that does not hang up must not keep the process.
@@ -228,24 +177,6 @@ async fn drain(
         tracing::warn!("some clients did not close their connection");
     }
 }
-
-/// What a pool has to know beside its own configuration.
-fn surrounding(config: &Config, pool: usize) -> Surrounding {
-    let listener = config.listeners.iter().find(|of| of.pool == pool);
-    Surrounding {
-        scripts: config.scripts.clone(),
-        backend_drain: config.timeouts.backend_drain,
-        listener: listener.map(|listener| listener.address),
-    }
-}
-
-fn bind_admin(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    socket::control_listener(address, BACKLOG)
-        .with_context(|| format!("cannot listen on {address} for metrics and health"))
-}
-
-/// Connections to the admin address that wait to be accepted.
-const BACKLOG: i32 = 64;
 
 /// For clients to read their 421 and close, after the grace period.
 const LAST_WORDS: Duration = Duration::from_secs(6);

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::source::{Source, unknown_variables};
+use self::source::{Source, unknown_variables, warn_of};
 use crate::app::{App, Load, Stop};
 use crate::config::check::{Checked, Surroundings};
 use crate::config::problem::Problem;
@@ -93,7 +93,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Run(source) => {
             let again = source.clone();
-            source.with_config(|checked| run(checked, Box::new(move || again.load())))
+            source.with_config(|checked| run(checked, Arc::new(move || again.load())))
         }
         Command::Check(source) => source.with_config(|checked| {
             for variable in unknown_variables() {
@@ -143,12 +143,7 @@ fn surroundings() -> Surroundings {
 fn run(Checked { config, warnings }: Checked, load: Load) -> ExitCode {
     match log::start(&config.log) {
         Ok(logging) => {
-            for variable in unknown_variables() {
-                tracing::warn!(%variable, "no such variable is known, it changes nothing");
-            }
-            for warning in warnings {
-                tracing::warn!("{warning}");
-            }
+            warn_of(&warnings);
             serve(config, load, &logging, || {})
         }
         Err(error) => {
@@ -171,7 +166,7 @@ fn serve(config: Config, load: Load, logging: &Logging, ready: impl FnOnce()) ->
         }
     };
     let result = runtime.block_on(async {
-        let app = App::build(config, logging.dropped())?;
+        let app = App::build(config, logging)?;
         let stop = Stop::default();
         tokio::spawn(obey_signals(stop.clone(), app.fleet())?);
         ready();

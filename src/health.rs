@@ -71,6 +71,11 @@ pub enum Availability {
 }
 
 impl Availability {
+    /// Whether the checks say no. An ejection ends by itself.
+    pub fn is_down(self) -> bool {
+        self == Self::Down
+    }
+
     /// The label in metrics and logs.
     pub const fn label(self) -> &'static str {
         match self {
@@ -100,20 +105,32 @@ impl Health {
     /// verdict, and one that is new begins with what all of them said, so that a reload neither brings
     /// back a dead backend nor takes away one that serves.
     pub fn reconfigure(&mut self, checks: &[CheckId], alpha: bool, rule: Option<EjectionRule>) {
-        let of_all = match self.overall() {
-            _ if self.checks.is_empty() => Verdict::Unknown,
-            Some(true) => Verdict::Up,
-            Some(false) => Verdict::Down,
-            None => Verdict::Unknown,
-        };
+        let of_all = self.verdict();
         let known = |id: &CheckId| self.checks.iter().find(|(known, _)| known == id);
         let verdict = |id: &CheckId| known(id).map_or(of_all, |(_, verdict)| *verdict);
         self.checks = checks.iter().map(|id| (*id, verdict(id))).collect();
+        self.said = { self.overall() }.filter(|_| !checks.is_empty());
         self.alpha = alpha;
         self.rule = rule;
         if rule.is_none() {
             self.ejected_until = None;
         }
+    }
+
+    /// What the checks say together, if there are any and all have spoken.
+    pub fn verdict(&self) -> Verdict {
+        match self.overall() {
+            _ if self.checks.is_empty() => Verdict::Unknown,
+            Some(true) => Verdict::Up,
+            Some(false) => Verdict::Down,
+            None => Verdict::Unknown,
+        }
+    }
+
+    /// What `check` said last, if it is one of the backend's.
+    pub fn verdict_of(&self, check: CheckId) -> Option<Verdict> {
+        let known = self.checks.iter().find(|(id, _)| *id == check);
+        known.map(|(_, verdict)| *verdict)
     }
 
     /// Whether the backend may be given new sessions at `now`.

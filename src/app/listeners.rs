@@ -4,15 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::bind::{bind, whole};
 use crate::config::Config;
-use crate::net::socket;
 use crate::ops::fleet::Fleet;
 use crate::proxy::listener;
 use crate::proxy::service::Service;
@@ -31,6 +30,8 @@ struct Listening {
     address: SocketAddr,
     service: Arc<ArcSwap<Service>>,
     stop: CancellationToken,
+    /// Cancelled when nothing listens there any more.
+    closed: CancellationToken,
 }
 
 /// Sockets that are bound and not in use yet.
@@ -38,24 +39,30 @@ struct Listening {
 pub(super) struct Fresh(Vec<(SocketAddr, TcpListener)>);
 
 impl Listeners {
-    /// Binds those of `config` that are not there yet; or fails, and leaves nothing bound.
-    pub(super) fn bind(&self, config: &Config) -> anyhow::Result<Fresh> {
-        let is_there = |address| self.all.iter().any(|known| known.address == address);
+    /// Where they are.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.all.iter().map(|listening| listening.address)
+    }
+
+    /// Binds those of `config` that are not there yet; or says what failed, and leaves nothing bound. ftplb
+    /// itself listens on `held`.
+    pub(super) fn bind(
+        &self,
+        config: &Config,
+        held: &[SocketAddr],
+    ) -> Result<Fresh, Vec<anyhow::Error>> {
+        let is_there = |address| self.addresses().any(|known| known == address);
         let addresses = config.listeners.iter().map(|listener| listener.address);
-        let bind = |address| {
-            let socket = socket::control_listener(address, BACKLOG).with_context(|| {
-                format!("cannot listen on {address}: is the address this host's, the port free, and may ftplb bind it?")
-            })?;
-            anyhow::Ok((address, socket))
-        };
-        let fresh = addresses.filter(|address| !is_there(*address)).map(bind);
-        Ok(Fresh(fresh.collect::<anyhow::Result<_>>()?))
+        let fresh = addresses.filter(|address| !is_there(*address));
+        let bound = fresh.map(|address| Ok((address, bind(address, BACKLOG, held)?)));
+        Ok(Fresh(whole(bound)?))
     }
 
     /// Goes on with those of `config`, whose pools are in `fleet` already, and begins to serve on `fresh`.
-    /// Those that are gone accept nobody any more; their sessions live on.
-    pub(super) fn configure(&mut self, config: &Config, fleet: &Fleet, fresh: Fresh) {
-        let (now, pools) = (Instant::now(), fleet.pools.load());
+    /// Those that are gone accept nobody any more; their sessions live on. Their sockets are closed when it
+    /// returns, so that the next reload can have the addresses again.
+    pub(super) async fn configure(&mut self, config: &Config, fleet: &Fleet, fresh: Fresh) {
+        let (now, pools) = (Instant::now(), fleet.pools.load_full());
         let mut fresh = fresh.0;
         let mut before = std::mem::take(&mut self.all);
         for of_config in &config.listeners {
@@ -86,30 +93,37 @@ impl Listeners {
                 self.serve(of_config.address, service, socket);
             }
         }
-        for gone in before {
-            gone.stop.cancel();
-            let listener = &gone.service.load().name;
-            fleet.process.metrics.forget_listener(listener);
-            tracing::info!(%listener, "accepting no more clients: the listener was removed");
-        }
         let services = self
             .all
             .iter()
             .map(|listening| listening.service.load_full());
         fleet.services.store(Arc::new(services.collect()));
+        for gone in before {
+            gone.stop.cancel();
+            gone.closed.cancelled().await;
+            let service = gone.service.load_full();
+            tracing::info!(listener = %service.name, "accepting no more clients: the listener was removed");
+            fleet.forget_listener(&service);
+        }
     }
 
     fn serve(&mut self, address: SocketAddr, service: Arc<Service>, socket: TcpListener) {
         let (listener, pool) = (&service.name, service.pool.name());
         tracing::info!(%listener, %pool, "accepting clients");
         let (service, stop) = (Arc::new(ArcSwap::new(service)), CancellationToken::new());
+        let closed = CancellationToken::new();
+        let at_its_end = closed.clone().drop_guard();
         let sessions = self.sessions.clone();
         let serve = listener::serve(socket, Arc::clone(&service), sessions, stop.clone());
-        self.tasks.spawn(serve);
+        self.tasks.spawn(async move {
+            serve.await;
+            drop(at_its_end);
+        });
         self.all.push(Listening {
             address,
             service,
             stop,
+            closed,
         });
     }
 

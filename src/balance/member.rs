@@ -75,8 +75,8 @@ pub(super) struct Backend {
     pub(super) standing: Standing,
     /// The weight that the operator ordered.
     pub(super) ordered_weight: Option<u32>,
-    /// The weight that a check reported.
-    pub(super) checked_weight: Option<u32>,
+    /// The weight that a check reported, while it is one of the backend's checks.
+    pub(super) checked_weight: Option<(CheckId, u32)>,
     pub(super) health: Health,
     pub(super) load: Arc<Load>,
     /// Used in place of all others while the quorum is lost.
@@ -124,16 +124,24 @@ impl Backend {
             self.standing = Standing::Serving;
             self.ordered_weight = None;
         }
+        if let Some((check, _)) = self.checked_weight
+            && !member.checks.contains(&check)
+        {
+            self.checked_weight = None;
+        }
         self.load
             .set_limits(member.max_sessions, member.resume_sessions);
         self.health.reconfigure(&member.checks, alpha, rule);
+        let is_checked = |(check, _): &(CheckId, u32)| member.checks.contains(check);
+        self.checked_weight = self.checked_weight.filter(is_checked);
         self.member = member;
     }
 
     /// The weight in effect: the operator's word goes before a check's, and that before the configuration.
     pub(super) fn weight(&self) -> u32 {
+        let checked_weight = self.checked_weight.map(|(_, weight)| weight);
         self.ordered_weight
-            .or(self.checked_weight)
+            .or(checked_weight)
             .unwrap_or(self.member.weight)
     }
 

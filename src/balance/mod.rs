@@ -211,6 +211,11 @@ impl Pool {
         news
     }
 
+    /// What the checks of the backend at `address` say together, if there is one.
+    pub fn verdict(&self, address: SocketAddr) -> Verdict {
+        self.roster().verdict(address)
+    }
+
     /// Takes whether the backend called `id` greeted a session. Returns its ejection, if it is ejected for
     /// that, for the log.
     pub fn report_live(&self, id: BackendId, ok: bool, now: Instant) -> Option<Availability> {

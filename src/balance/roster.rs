@@ -140,8 +140,11 @@ impl Roster {
         now: Instant,
     ) -> Option<Vec<News>> {
         let backend = self.find(id)?;
-        let is_same = weight.is_none() || weight == backend.checked_weight;
-        if is_same && verdict.is_none() {
+        let is_own = backend.member.checks.contains(&check);
+        let weight = weight.filter(|_| is_own).map(|weight| (check, weight));
+        let is_weight_news = weight.is_some() && weight != backend.checked_weight;
+        let verdict = verdict.filter(|said| backend.health.verdict_of(check) != Some(*said));
+        if verdict.is_none() && !is_weight_news {
             return None;
         }
         backend.checked_weight = weight.or(backend.checked_weight);
@@ -168,6 +171,13 @@ impl Roster {
         };
         let may_eject = self.backends.iter().any(is_other);
         self.find(id)?.health.on_live_failure(now, may_eject)
+    }
+
+    /// What the checks of the member at `address` say together.
+    pub(super) fn verdict(&self, address: SocketAddr) -> Verdict {
+        let is_it = |backend: &&Backend| backend.member.address == address && !backend.is_sorry;
+        let member = self.backends.iter().find(is_it);
+        member.map_or(Verdict::Unknown, |backend| backend.health.verdict())
     }
 
     pub(super) fn find(&mut self, id: BackendId) -> Option<&mut Backend> {

@@ -460,6 +460,22 @@ fn a_check_s_weight_counts_until_the_operator_says_otherwise() {
 }
 
 #[test]
+fn a_check_s_weight_goes_with_the_check() {
+    let now = Instant::now();
+    let pool = pool(&[1], Settings::default());
+    let weight = || pool.snapshot(now).targets()[0].weight;
+    pool.report_check(id(0), CheckId(99), None, Some(5), now);
+    assert_eq!(weight(), 1, "it is no check of this backend");
+    pool.report_check(id(0), CHECK, None, Some(7), now);
+    let mut members = members(&[1]);
+    pool.configure(members.clone(), Settings::default(), now);
+    assert_eq!(weight(), 7, "the check is still there");
+    members[0].checks.clear();
+    pool.configure(members, Settings::default(), now);
+    assert_eq!(weight(), 1);
+}
+
+#[test]
 fn a_full_backend_is_left_out_and_a_full_pool_says_so() {
     let (pool, now) = (Pool::new("files", 1, Instant::now()), Instant::now());
     let mut members = members(&[1, 1]);

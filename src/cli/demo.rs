@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -60,7 +61,7 @@ fn start(options: &Options) -> anyhow::Result<ExitCode> {
         .map_err(|problems| anyhow::anyhow!(problems.join("\n")))?
         .config;
     let logging = log::start(&config.log).context("cannot write a log")?;
-    let again: Load = Box::new(move || load().map(|checked| checked.config));
+    let again: Load = Arc::new(move || load().map(|checked| checked.config));
     Ok(serve(config, again, &logging, || {
         print(&invitation(options, &servers));
     }))

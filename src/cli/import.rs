@@ -164,4 +164,4 @@ impl Host for System {
 }
 
 /// Of one file. The reader stops at less.
-const MOST_BYTES: u64 = 65 << 20;
+const MOST_BYTES: u64 = 33 << 20;

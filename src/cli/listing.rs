@@ -8,7 +8,7 @@ pub(super) mod connections;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::table::whole;
 use crate::balance::Standing;
@@ -166,33 +166,32 @@ fn listing(
         ..
     } = status;
     let draining = if status.draining { ", draining" } else { "" };
-    let mut text = format!("ftplb {version} (sessions={sessions}{draining})\n{heading}");
-    let rows = |text: &mut String, pool: &PoolStatus| {
-        for backend in &pool.backends {
-            text.push_str(&format!("  -> {}\n", row(pool, backend)));
-        }
+    let title = format!("ftplb {version} (sessions={sessions}{draining})\n{heading}");
+    let mut parts = vec![title];
+    let rows = |pool: &PoolStatus| {
+        let rows = { pool.backends.iter() }.map(|of| format!("  -> {}\n", row(pool, of)));
+        rows.collect::<String>()
     };
     for listener in &status.listeners {
         let is_its = |pool: &&PoolStatus| !pool.removed && pool.name == listener.pool;
         if let Some(pool) = pools.iter().find(is_its) {
-            text.push_str(&format!("{}\n", service(listener, pool)));
-            rows(&mut text, pool);
+            parts.push(format!("{}\n{}", service(listener, pool), rows(pool)));
         }
     }
     for pool in pools {
         let is_its = |listener: &ListenerStatus| listener.pool == pool.name;
         if pool.removed || !status.listeners.iter().any(is_its) {
             let removed = if pool.removed { " removed" } else { "" };
-            text.push_str(&format!("POOL {} {}{removed}\n", pool.name, pool.scheduler));
-            rows(&mut text, pool);
+            let (name, scheduler) = (&pool.name, &pool.scheduler);
+            parts.push(format!("POOL {name} {scheduler}{removed}\n{}", rows(pool)));
         }
     }
-    text
+    parts.concat()
 }
 
 /// A service with its scheduler and flags.
 fn flags(listener: &ListenerStatus, pool: &PoolStatus) -> String {
-    let mut text = format!("{} {}", service_name(listener), pool.scheduler);
+    let service = format!("{} {}", service_name(listener), pool.scheduler);
     let Some(AffinityRuleStatus {
         timeout_seconds,
         prefix_v4,
@@ -200,20 +199,17 @@ fn flags(listener: &ListenerStatus, pool: &PoolStatus) -> String {
         ..
     }) = pool.affinity
     else {
-        return text;
+        return service;
     };
-    text.push_str(&format!(" persistent {}", whole(timeout_seconds)));
-    match listener.address.ip() {
+    let mask = match listener.address.ip() {
         IpAddr::V4(_) if prefix_v4 < 32 => {
-            let bits = u32::MAX
-                .checked_shl(32 - u32::from(prefix_v4))
-                .unwrap_or_default();
-            text.push_str(&format!(" mask {}", std::net::Ipv4Addr::from_bits(bits)));
+            let bits = u32::MAX.checked_shl(32 - u32::from(prefix_v4));
+            format!(" mask {}", Ipv4Addr::from_bits(bits.unwrap_or_default()))
         }
-        IpAddr::V6(_) if prefix_v6 < 128 => text.push_str(&format!(" mask {prefix_v6}")),
-        _ => {}
-    }
-    text
+        IpAddr::V6(_) if prefix_v6 < 128 => format!(" mask {prefix_v6}"),
+        _ => String::new(),
+    };
+    format!("{service} persistent {}{mask}", whole(timeout_seconds))
 }
 
 fn service_name(listener: &ListenerStatus) -> String {

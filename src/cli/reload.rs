@@ -9,6 +9,9 @@ pub(super) fn run(at: &Where) -> Result<(), AskError> {
     for change in &changes {
         print(&format!("{change}\n"));
     }
-    print("reloaded\n");
+    print(match changes.len() {
+        0 => "nothing has changed\n",
+        _ => "reloaded\n",
+    });
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::cli::{Cli, complain, exit, import, surroundings};
 use crate::config::Config;
 use crate::config::args::Args;
 use crate::config::check::{self, Checked};
+use crate::config::problem::Problem;
 
 /// Where the configuration comes from: a file, a `keepalived.conf`, or a few flags or environment
 /// variables.
@@ -116,9 +117,7 @@ impl Source {
     /// The configuration as it is now, for a reload.
     pub(super) fn load(&self) -> Result<Config, Vec<String>> {
         let Checked { config, warnings } = self.clone().read(|doubt| tracing::warn!("{doubt}"))?;
-        for warning in warnings {
-            tracing::warn!("{warning}");
-        }
+        warn_of(&warnings);
         Ok(config)
     }
 
@@ -214,4 +213,14 @@ pub(super) fn unknown_variables() -> Vec<String> {
         .filter_map(|name| name.into_string().ok())
         .filter(|name| name.starts_with("FTPLB_"))
         .collect()
+}
+
+/// Logs what is doubtful, of the configuration and of the environment.
+pub(super) fn warn_of(warnings: &[Problem]) {
+    for variable in unknown_variables() {
+        tracing::warn!(%variable, "no such variable is known, it changes nothing");
+    }
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
 }

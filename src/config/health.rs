@@ -83,6 +83,19 @@ pub enum Probe {
     Http(HttpProbe),
 }
 
+impl Probe {
+    /// Whether it goes through ftplb's own listener.
+    pub fn is_via_listener(&self) -> bool {
+        matches!(
+            self,
+            Self::Transfer {
+                via: Via::Listener,
+                ..
+            }
+        )
+    }
+}
+
 /// Whom the check by transfer connects to.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Via {

@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod check;
+pub mod diff;
 mod file;
 mod health;
 pub mod import;

@@ -94,7 +94,7 @@ pub struct Discovery {
 }
 
 /// Which records of DNS name backends.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Record {
     /// A and AAAA: addresses.
     Address,

@@ -49,11 +49,11 @@ pub struct CheckState {
 }
 
 impl CheckState {
-    /// A check that has not run yet.
-    pub const fn new(thresholds: Thresholds) -> Self {
+    /// A check that has not run yet, of a backend of which `verdict` is known otherwise.
+    pub const fn new(thresholds: Thresholds, verdict: Verdict) -> Self {
         Self {
             thresholds,
-            verdict: Verdict::Unknown,
+            verdict,
             contradictions: 0,
         }
     }
@@ -131,18 +131,31 @@ mod tests {
             (0, 0, "+-+", "udu", "0 counts as 1"),
         ];
         for (rise, fall, results, news, fact) in table {
-            let mut check = CheckState::new(Thresholds { rise, fall });
+            let mut check = CheckState::new(Thresholds { rise, fall }, Verdict::Unknown);
             assert_eq!(spell(&mut check, results), news, "{fact}");
         }
     }
 
     #[test]
     fn a_verdict_is_doubted_from_the_first_contradiction_to_the_last() {
-        let mut check = CheckState::new(Thresholds { rise: 2, fall: 2 });
+        let mut check = CheckState::new(Thresholds { rise: 2, fall: 2 }, Verdict::Unknown);
         let doubts = [true, false, false, true, true].map(|ok| {
             check.on_result(ok);
             check.is_doubted()
         });
         assert_eq!(doubts, [false, true, false, true, false]);
+    }
+
+    #[test]
+    fn a_check_that_begins_with_what_is_known_needs_as_many_results_as_any_other() {
+        let thresholds = Thresholds { rise: 2, fall: 3 };
+        for (known, results, news) in [
+            (Verdict::Up, "+---", "...d"),
+            (Verdict::Down, "-++", "..u"),
+            (Verdict::Unknown, "-++", "d.u"),
+        ] {
+            let mut check = CheckState::new(thresholds, known);
+            assert_eq!(spell(&mut check, results), news, "{known:?}");
+        }
     }
 }

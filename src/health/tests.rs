@@ -188,7 +188,7 @@ proptest! {
         fall in 1..5u32,
         results in proptest::collection::vec(any::<bool>(), 0..200),
     ) {
-        let mut check = CheckState::new(Thresholds { rise, fall });
+        let mut check = CheckState::new(Thresholds { rise, fall }, Verdict::Unknown);
         let (mut row, mut last, mut known) = (0, None, None);
         for ok in results {
             row = if last == Some(ok) { row + 1 } else { 1 };

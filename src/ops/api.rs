@@ -13,8 +13,6 @@ mod guard;
 mod look;
 mod orders;
 pub mod socket;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{HealthCheck, RunAs};
+use crate::diagnosis::Diagnosis;
 use crate::health::{CheckId, CheckState, Verdict};
 use crate::ops::probe::{self, Finding, ProbeError};
 use crate::proxy::pins::Pins;
@@ -75,6 +76,26 @@ pub struct Report<'a> {
     pub result: Option<&'a Result<Finding, ProbeError>>,
     /// How long it took.
     pub took: Duration,
+}
+
+impl<'a> Report<'a> {
+    /// The weight that the backend is to have from now on, if it says so.
+    pub fn weight(&self) -> Option<u32> {
+        self.result?.as_ref().ok()?.weight
+    }
+
+    /// Why it failed, if it did.
+    pub fn error(&self) -> Option<&'a ProbeError> {
+        self.result?.as_ref().err()
+    }
+
+    /// What it shows to be wrong with the backend.
+    pub fn diagnosis(&self) -> Option<Diagnosis> {
+        match self.result? {
+            Ok(finding) => finding.diagnosis,
+            Err(error) => error.diagnosis(),
+        }
+    }
 }
 
 /// Hears of every run of a check.
@@ -139,8 +160,27 @@ impl Checks {
         self.stop.cancel();
     }
 
-    /// The check of `subject`, which may be running already. `pins` are those of its pool.
-    pub fn of(&self, subject: Subject, pins: &Arc<Pins>) -> Arc<Run> {
+    /// How many checks there are.
+    pub fn len(&self) -> usize {
+        let runs = lock(&self.runs);
+        { runs.values() }
+            .filter(|run| run.strong_count() > 0)
+            .count()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The check of `subject`, which may be running already. Else it begins with what is `known` of its
+    /// backend. `pins` are those of its pool.
+    pub fn of(
+        &self,
+        subject: Subject,
+        pins: &Arc<Pins>,
+        known: impl FnOnce() -> Verdict,
+    ) -> Arc<Run> {
         let mut runs = lock(&self.runs);
         if let Some(run) = runs.get(&subject).and_then(Weak::upgrade) {
             return run;
@@ -149,7 +189,7 @@ impl Checks {
         let id = CheckId(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let run = Arc::new(Run {
             id,
-            state: Mutex::new(CheckState::new(subject.check.thresholds)),
+            state: Mutex::new(CheckState::new(subject.check.thresholds, known())),
             subject: subject.clone(),
             pins: Arc::clone(pins),
             prober: Arc::clone(&self.prober),
@@ -199,6 +239,11 @@ impl Run {
 }
 
 impl Subscription {
+    /// Which check it is.
+    pub fn check(&self) -> CheckId {
+        self.run.id
+    }
+
     /// What is known already, to be told.
     pub fn known(&self) -> Known {
         Known {

@@ -1,7 +1,7 @@
 //! What runs now: pools and listeners. A reload changes it, the admin address looks at it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -9,6 +9,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::ErrorCounter;
 
+use crate::config::diff::Change;
+use crate::net::ports::PassivePorts;
 use crate::ops::checks::Checks;
 use crate::ops::members::Members;
 use crate::ops::notify::Notifier;
@@ -30,6 +32,8 @@ pub struct Fleet {
     pub leaving: ArcSwap<Vec<Arc<Members>>>,
     /// The listeners of the configuration, in its order.
     pub services: ArcSwap<Vec<Arc<Service>>>,
+    /// Listeners that were removed, while sessions of theirs live.
+    listeners_leaving: Mutex<Vec<LeavingListener>>,
     draining: AtomicBool,
     reloader: mpsc::Sender<Reload>,
     log_dropped: ErrorCounter,
@@ -37,8 +41,14 @@ pub struct Fleet {
 
 /// An order to go on with the configuration as it is now.
 pub struct Reload {
-    /// Whether that was done; else everything that is wrong, and nothing has changed.
-    pub reply: oneshot::Sender<Result<(), Vec<String>>>,
+    /// What that has changed; or everything that is wrong, and nothing has changed.
+    pub reply: oneshot::Sender<Result<Vec<Change>, Vec<String>>>,
+}
+
+struct LeavingListener {
+    name: Arc<str>,
+    /// Every session of it holds these.
+    ports: Weak<PassivePorts>,
 }
 
 impl Fleet {
@@ -53,6 +63,7 @@ impl Fleet {
             pools: ArcSwap::default(),
             leaving: ArcSwap::default(),
             services: ArcSwap::default(),
+            listeners_leaving: Mutex::default(),
             draining: AtomicBool::new(false),
             reloader,
             log_dropped,
@@ -69,13 +80,33 @@ impl Fleet {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Goes on with the configuration as it is now; or says everything that is wrong, and changes nothing.
-    pub async fn reload(&self) -> Result<(), Vec<String>> {
-        let stopping = || vec!["ftplb is stopping".to_owned()];
+    /// Goes on with the configuration as it is now, and says what that has changed; or says everything that
+    /// is wrong, and changes nothing. The log hears of it too.
+    pub async fn reload(&self) -> Result<Vec<Change>, Vec<String>> {
+        let stopping = || {
+            tracing::warn!("reload refused: ftplb is stopping");
+            vec!["ftplb is stopping".to_owned()]
+        };
         let (reply, told) = oneshot::channel();
         let asked = self.reloader.send(Reload { reply }).await;
         asked.map_err(|_| stopping())?;
         told.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// The pools that are configured and those that are left, which may be configured again.
+    pub fn all_pools(&self) -> Vec<Arc<Members>> {
+        let (pools, leaving) = (self.pools.load(), self.leaving.load());
+        pools.iter().chain(leaving.iter()).cloned().collect()
+    }
+
+    /// Drops what is counted of a listener that accepts nobody any more; what its sessions make goes with
+    /// the last of them.
+    pub fn forget_listener(&self, service: &Service) {
+        self.process.metrics.forget_listener(&service.name);
+        self.listeners_leaving().push(LeavingListener {
+            name: Arc::clone(&service.name),
+            ports: Arc::downgrade(&service.ports),
+        });
     }
 
     /// The pool called `name`.
@@ -91,36 +122,47 @@ impl Fleet {
         for service in self.services.load().iter() {
             service.publish();
         }
-        for pool in self.pools.load().iter() {
+        for pool in self.all_pools() {
             pool.publish(Instant::now());
         }
         let metrics = &self.process.metrics;
         metrics.set_log_lines_dropped(self.log_dropped.dropped_lines());
     }
 
-    /// Looks after the backends that leave, until told to stop.
+    /// Looks after what leaves, until told to stop.
     pub async fn tend(self: Arc<Self>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(TICK);
         loop {
             tokio::select! {
-                _ = ticks.tick() => {}
+                _ = ticks.tick() => self.tend_once(Instant::now()),
                 () = stop.cancelled() => return,
             }
-            let now = Instant::now();
-            for pool in self.pools.load().iter() {
-                pool.tend(now);
-            }
-            let leaving = self.leaving.load_full();
-            for pool in leaving.iter() {
-                pool.tend(now);
-            }
-            if leaving.iter().any(|pool| pool.is_empty(now)) {
-                self.leaving.rcu(|pools| {
-                    let stays = |pool: &&Arc<Members>| !pool.is_empty(now);
-                    pools.iter().filter(stays).cloned().collect::<Vec<_>>()
-                });
-            }
         }
+    }
+
+    fn tend_once(&self, now: Instant) {
+        for pool in self.all_pools() {
+            pool.tend(now);
+        }
+        if self.leaving.load().iter().any(|pool| pool.is_gone(now)) {
+            self.leaving.rcu(|pools| {
+                let stays = |pool: &&Arc<Members>| !pool.is_gone(now);
+                pools.iter().filter(stays).cloned().collect::<Vec<_>>()
+            });
+        }
+        let services = self.services.load();
+        let is_back = |name: &Arc<str>| services.iter().any(|service| service.name == *name);
+        self.listeners_leaving().retain(|gone| {
+            let has_sessions = gone.ports.strong_count() > 0;
+            if !has_sessions && !is_back(&gone.name) {
+                self.process.metrics.forget_listener_sessions(&gone.name);
+            }
+            has_sessions
+        });
+    }
+
+    fn listeners_leaving(&self) -> MutexGuard<'_, Vec<LeavingListener>> {
+        { self.listeners_leaving.lock() }.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

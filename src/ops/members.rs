@@ -7,17 +7,19 @@
 //! ```
 //! Lock order: the state of a check's run, then `inner`, then the pool's own.
 
+mod news;
+mod wanted;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::balance::{
-    self, AffinityRule, Algorithm, BackendId, Member, News, Pool, QuorumRule, Standing, Target,
-};
-use crate::config::{self, HealthCheck, Notify, Probe, Scripts, Via};
-use crate::health::{Availability, EjectionRule};
-use crate::ops::checks::{Checks, Report, Run, Subject, Subscription, Through};
+use self::wanted::{Wanted, settings};
+use crate::balance::{BackendId, News, Pool, Standing, Target};
+use crate::config::{self, Notify, Scripts};
+use crate::ops::checks::{Checks, Subscriber, Subscription};
+use crate::ops::discover::{Discoveries, Found, Question};
 use crate::ops::fleet::Fleet;
 use crate::ops::journal::Journal;
 use crate::ops::notify::Notifier;
@@ -25,7 +27,6 @@ use crate::proxy::service::PoolParts;
 use crate::proxy::sessions::Sessions;
 use crate::session::Order;
 use crate::telemetry::metrics::PoolMetrics;
-use crate::telemetry::pool::{tell_availability, tell_check, tell_diagnosis, tell_news};
 
 /// A pool that runs.
 pub struct Members {
@@ -50,31 +51,16 @@ pub struct Surrounding {
     pub listener: Option<SocketAddr>,
 }
 
-/// A backend that was found by name.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Found {
-    /// Where its control port is.
-    pub address: SocketAddr,
-    /// Its share.
-    pub weight: u32,
-}
-
 struct Inner {
     config: config::Pool,
     surrounding: Surrounding,
-    /// Beside each of the pool's discoveries, by its name.
-    found: HashMap<String, Vec<Found>>,
+    /// What was found by each question of the pool's discoveries.
+    found: HashMap<Question, Vec<Found>>,
+    discoveries: Discoveries,
     subscriptions: HashMap<BackendId, Vec<Subscription>>,
     notifies: HashMap<BackendId, Notify>,
     /// Since when a backend has been asked to let its sessions go.
     leaving: HashMap<BackendId, Instant>,
-}
-
-/// A member with what belongs to it outside of the pool.
-struct Wanted {
-    member: Member,
-    runs: Vec<Arc<Run>>,
-    notify: Notify,
 }
 
 impl Members {
@@ -102,12 +88,14 @@ impl Members {
                 config,
                 surrounding,
                 found: HashMap::new(),
+                discoveries: Discoveries::default(),
                 subscriptions: HashMap::new(),
                 notifies: HashMap::new(),
                 leaving: HashMap::new(),
             }),
         });
         let _beginning = members.apply(Instant::now());
+        members.discover();
         members
     }
 
@@ -115,27 +103,32 @@ impl Members {
     pub fn configure(self: &Arc<Self>, config: config::Pool, surrounding: Surrounding) {
         {
             let mut inner = self.inner();
-            let is_asked = |name: &str| config.discoveries.iter().any(|d| d.name == name);
-            inner.found.retain(|name, _| is_asked(name));
+            let questions: Vec<_> = config.discoveries.iter().map(Question::of).collect();
+            inner.found.retain(|asked, _| questions.contains(asked));
             inner.config = config;
             inner.surrounding = surrounding;
         }
         let now = Instant::now();
         let news = self.apply(now);
         self.tell(&news, now);
+        self.discover();
     }
 
-    /// What the discovery by `name` has found. Without a change, nothing happens.
-    pub fn discovered(self: &Arc<Self>, name: &str, found: Vec<Found>) {
+    /// What is found by `question` from now on.
+    pub fn discovered(self: &Arc<Self>, question: &Question, found: Vec<Found>) {
+        let now = Instant::now();
         {
             let mut inner = self.inner();
-            if inner.found.get(name) == Some(&found) {
+            // A late answer to what is not asked any more finds nobody.
+            let is_asked = |discovery| Question::of(discovery) == *question;
+            if !inner.config.discoveries.iter().any(is_asked) {
                 return;
             }
-            inner.found.insert(name.to_owned(), found);
+            inner.found.insert(question.clone(), found);
         }
-        let now = Instant::now();
+        let before = self.parts.pool.snapshot(now);
         let news = self.apply(now);
+        self.tell_members(&before, &self.parts.pool.snapshot(now));
         self.tell(&news, now);
     }
 
@@ -164,6 +157,9 @@ impl Members {
     /// be called every second or so.
     pub fn tend(&self, now: Instant) {
         let name = self.parts.pool.name();
+        for target in self.parts.pool.reap(now) {
+            tracing::info!(pool = %name, backend = %target.name, "backend removed: its last session has ended");
+        }
         {
             let mut inner = self.inner();
             let limit = inner.surrounding.backend_drain;
@@ -180,10 +176,7 @@ impl Members {
                 self.sessions.order_backend(name, target.id, order);
             }
         }
-        for target in self.parts.pool.reap(now) {
-            self.parts.metrics.forget(&target);
-            tracing::info!(pool = %name, backend = %target.name, "backend removed: its last session has ended");
-        }
+        self.parts.metrics.follow(&self.parts.pool, now);
     }
 
     /// What is known only by looking, into the gauges.
@@ -204,12 +197,13 @@ impl Members {
         }
         let now = Instant::now();
         let _nobody_asks_any_more = self.apply(now);
+        self.discover();
         self.tend(now);
     }
 
-    /// Whether there is no backend any more.
-    pub fn is_empty(&self, now: Instant) -> bool {
-        self.parts.pool.snapshot(now).targets().is_empty()
+    /// Whether nothing is left of it: no backend, no session, and no listener.
+    pub fn is_gone(&self, now: Instant) -> bool {
+        self.parts.pool.snapshot(now).targets().is_empty() && self.parts.metrics.is_unused()
     }
 
     /// The configuration in effect.
@@ -217,43 +211,18 @@ impl Members {
         self.inner().config.clone()
     }
 
-    /// At shutdown: the scripts for down are run if the pool wants that (keepalived's omega).
-    pub fn farewell(&self) {
-        let inner = self.inner();
-        if !inner.config.omega {
-            return;
-        }
-        let scripts = inner.surrounding.scripts.clone();
-        let snapshot = self.parts.pool.snapshot(Instant::now());
-        // Who is down already was told of.
-        let is_up = |target: &&Target| !is_down(target.state);
-        for target in snapshot.targets().iter().filter(is_up) {
-            if let Some(notify) = inner.notifies.get(&target.id) {
-                self.notifier
-                    .backend(self.parts.pool.name(), target, false, notify, &scripts);
-            }
-        }
-        if snapshot.has_quorum() {
-            let notify = &inner.config.quorum.notify;
-            self.notifier
-                .quorum(self.parts.pool.name(), false, notify, &scripts);
-        }
-    }
-
     /// Brings the pool in step with what is configured and found.
     fn apply(self: &Arc<Self>, now: Instant) -> Vec<News> {
-        let mut fresh = Vec::new();
+        let (pool, mut fresh) = (&self.parts.pool, Vec::new());
         let news = {
             let mut inner = self.inner();
             let wanted = self.wanted(&inner);
+            let found = wanted.len() - inner.config.backends.len();
+            inner.discoveries.set_backends(found);
             let members = wanted.iter().map(|wanted| wanted.member.clone()).collect();
-            let news = self
-                .parts
-                .pool
-                .configure(members, settings(&inner.config), now);
-            let snapshot = self.parts.pool.snapshot(now);
-            // The old subscriptions go last: a check that stays must not stop for that.
-            let before = std::mem::take(&mut inner.subscriptions);
+            let news = pool.configure(members, settings(&inner.config), now);
+            let snapshot = pool.snapshot(now);
+            let mut before = std::mem::take(&mut inner.subscriptions);
             inner.notifies.clear();
             for Wanted {
                 member,
@@ -261,192 +230,69 @@ impl Members {
                 notify,
             } in wanted
             {
-                let is_it = |target: &&Target| target.address == member.address && !target.is_sorry;
-                let Some(target) = snapshot.targets().iter().find(is_it) else {
-                    continue;
-                };
+                let mut targets = snapshot.targets().iter();
+                let target = targets
+                    .find(|target| target.address == member.address && !target.is_sorry)
+                    .expect("the pool has been given this member, and forgets only those that were removed");
                 self.journal.configured(target.id, &member, now);
+                let mut known = before.remove(&target.id).unwrap_or_default();
                 let subscriptions: Vec<_> = { runs.iter() }
-                    .map(|run| run.subscribe(self.subscriber(target)))
+                    .map(|run| {
+                        let is_it = |subscription: &Subscription| subscription.check() == run.id;
+                        if let Some(index) = known.iter().position(is_it) {
+                            return known.swap_remove(index);
+                        }
+                        let subscription = run.subscribe(self.subscriber(target.id));
+                        fresh.push(subscription.known());
+                        subscription
+                    })
                     .collect();
-                fresh.extend(subscriptions.iter().map(Subscription::known));
                 inner.subscriptions.insert(target.id, subscriptions);
                 inner.notifies.insert(target.id, notify);
             }
-            drop(before);
             news
         };
         for known in fresh {
             known.tell();
         }
+        self.parts.metrics.follow(pool, now);
         self.parts.room.look_again();
         news
     }
 
-    /// What the members are to be, in order. An address that is configured is not discovered again.
-    fn wanted(&self, inner: &Inner) -> Vec<Wanted> {
-        let config = &inner.config;
-        let mut wanted: Vec<Wanted> = Vec::new();
-        for backend in &config.backends {
-            let (on_up, on_down) = (&backend.notify.on_up, &backend.notify.on_down);
-            let notify = Notify {
-                on_up: on_up.clone().or_else(|| config.notify.on_up.clone()),
-                on_down: on_down.clone().or_else(|| config.notify.on_down.clone()),
-            };
-            let health = backend.health.as_ref().unwrap_or(&config.health);
-            let runs = self.runs(inner, backend.address, health);
-            let member = Member {
-                address: backend.address,
-                name: backend.name.as_str().into(),
-                weight: backend.weight,
-                max_sessions: backend.max_sessions,
-                resume_sessions: backend.resume_sessions,
-                checks: runs.iter().map(|run| run.id).collect(),
-            };
-            wanted.push(Wanted {
-                member,
-                runs,
-                notify,
-            });
-        }
-        for discovery in &config.discoveries {
-            for found in inner.found.get(&discovery.name).into_iter().flatten() {
-                let is_there = |wanted: &Wanted| wanted.member.address == found.address;
-                if wanted.iter().any(is_there) {
-                    continue;
+    /// Brings what is asked of DNS in step with the configuration.
+    fn discover(self: &Arc<Self>) {
+        let members = Arc::downgrade(self);
+        let mut inner = self.inner();
+        let Inner {
+            config,
+            discoveries,
+            ..
+        } = &mut *inner;
+        discoveries.configure(
+            &config.discoveries,
+            &self.parts,
+            &(Arc::new(move |question: &Question, found| {
+                if let Some(members) = members.upgrade() {
+                    members.discovered(question, found);
                 }
-                let runs = self.runs(inner, found.address, &config.health);
-                let member = Member {
-                    address: found.address,
-                    name: found.address.to_string().into(),
-                    weight: found.weight,
-                    max_sessions: discovery.max_sessions,
-                    resume_sessions: discovery.resume_sessions,
-                    checks: runs.iter().map(|run| run.id).collect(),
-                };
-                wanted.push(Wanted {
-                    member,
-                    runs,
-                    notify: config.notify.clone(),
-                });
-            }
-        }
-        wanted
+            }) as _),
+        );
     }
 
-    fn runs(&self, inner: &Inner, backend: SocketAddr, health: &[HealthCheck]) -> Vec<Arc<Run>> {
-        let run = |check: &HealthCheck| {
-            let is_through = matches!(
-                check.probe,
-                Probe::Transfer {
-                    via: Via::Listener,
-                    ..
-                }
-            );
-            let listener = inner.surrounding.listener.filter(|_| is_through);
-            let through = listener.map(|listener| Through {
-                listener,
-                pool: Arc::clone(self.parts.pool.name()),
-                backend,
-            });
-            let subject = Subject {
-                address: check.address.of(backend),
-                source: inner.config.source,
-                check: check.clone(),
-                run_as: inner.surrounding.scripts.run_as.clone(),
-                through,
-            };
-            self.checks.of(subject, &self.parts.pins)
-        };
-        health.iter().map(run).collect()
-    }
-
-    /// Takes what a check of `target` says.
-    fn subscriber(self: &Arc<Self>, target: &Target) -> Arc<dyn Fn(&Report<'_>) + Send + Sync> {
-        let (members, target) = (Arc::downgrade(self), target.clone());
+    /// Takes what a check of the backend called `id` says.
+    fn subscriber(self: &Arc<Self>, id: BackendId) -> Subscriber {
+        let members = Arc::downgrade(self);
         Arc::new(move |report| {
             if let Some(members) = members.upgrade() {
-                members.on_report(&target, report);
+                members.on_report(id, report);
             }
         })
-    }
-
-    fn on_report(&self, target: &Target, report: &Report<'_>) {
-        // It may have been said before the backend went, and its metrics with it.
-        if !self.inner().subscriptions.contains_key(&target.id) {
-            return;
-        }
-        let now = Instant::now();
-        let (weight, diagnosis) = match report.result {
-            Some(Ok(finding)) => (finding.weight, finding.diagnosis),
-            Some(Err(error)) => (None, error.diagnosis()),
-            None => (None, None),
-        };
-        let (pool, metrics) = (self.parts.pool.name(), self.parts.metrics.backend(target));
-        if let Some(result) = report.result {
-            metrics.checked(result.is_ok(), report.took);
-            let (check, error) = (report.check, result.as_ref().err());
-            { &self.journal }.checked(target.id, check, report.took, error.map(|e| e as _), now);
-            tell_check(pool, target, error.map(|e| e as _));
-        }
-        if let Some(diagnosis) = diagnosis
-            && let Some(suppressed) = metrics.diagnosed(diagnosis, now)
-        {
-            tell_diagnosis(pool, target, diagnosis, suppressed);
-        }
-        if report.news.is_some() || weight.is_some() {
-            let (id, check) = (target.id, report.check);
-            let news = self
-                .parts
-                .pool
-                .report_check(id, check, report.news, weight, now);
-            let error = report.result.and_then(|result| result.as_ref().err());
-            tell_news(&self.parts.pool, &news, error.map(|error| error as _));
-            self.run_scripts(&news);
-            self.parts.room.look_again();
-            self.journal.observe(&self.parts.pool.snapshot(now), now);
-        }
-        tell_availability(&self.parts.pool, now);
-    }
-
-    fn tell(&self, news: &[News], now: Instant) {
-        tell_news(&self.parts.pool, news, None);
-        tell_availability(&self.parts.pool, now);
-        self.run_scripts(news);
-        self.parts.room.look_again();
-    }
-
-    fn run_scripts(&self, news: &[News]) {
-        if news.is_empty() {
-            return;
-        }
-        let inner = self.inner();
-        let (pool, scripts) = (self.parts.pool.name(), &inner.surrounding.scripts);
-        for news in news {
-            match news {
-                // What a check only confirms is no change; an ejection is none either.
-                News::Backend { target, state } if is_down(target.state) != is_down(*state) => {
-                    let is_up = !is_down(*state);
-                    if let Some(notify) = inner.notifies.get(&target.id) {
-                        self.notifier.backend(pool, target, is_up, notify, scripts);
-                    }
-                }
-                News::Backend { .. } => {}
-                News::Quorum { is_held, .. } => {
-                    let notify = &inner.config.quorum.notify;
-                    self.notifier.quorum(pool, *is_held, notify, scripts);
-                }
-            }
-        }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn is_down(state: Availability) -> bool {
-    state == Availability::Down
 }
 
 /// What the sessions of a backend are told that has not served for `since`.
@@ -460,29 +306,5 @@ fn order_of(standing: Standing, since: Duration, limit: Duration) -> Order {
     }
 }
 
-/// How a pool decides, by its configuration.
-fn settings(config: &config::Pool) -> balance::Settings {
-    let affinity = config.affinity.as_ref().map(|affinity| AffinityRule {
-        timeout: affinity.timeout,
-        prefix_v4: affinity.prefix_v4,
-        prefix_v6: affinity.prefix_v6,
-        entries: affinity.entries,
-    });
-    balance::Settings {
-        algorithm: config.algorithm,
-        hash_port: config.hash_port,
-        // By user name the user decides, not the address from which it comes.
-        affinity: affinity.filter(|_| config.algorithm != Algorithm::UserHash),
-        alpha: config.alpha,
-        ejection: config.ejection.as_ref().map(|ejection| EjectionRule {
-            failures: ejection.failures,
-            time: ejection.time,
-        }),
-        quorum: QuorumRule {
-            weight: config.quorum.weight,
-            hysteresis: config.quorum.hysteresis,
-        },
-        sorry: config.sorry,
-        slow_start: config.slow_start,
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,15 @@
 //! What goes on beside the sessions: health checks, and what operators and Prometheus ask.
 //!
 //! `fleet` is what runs: listeners, and the `members` of each pool with their `checks` (each a `probe` from
-//! time to time) and the scripts that hear of changes (`notify`). `admin` answers over HTTP; so does `api`,
-//! which takes orders and tells more (`status`, from the `journal` of each pool among others).
+//! time to time), those that are found by name (`discover`), and the scripts that hear of changes
+//! (`notify`). `admin` answers over HTTP; so does `api`, which takes orders and tells more (`status`, from the
+//! `journal` of each pool among others).
 
 pub mod admin;
 pub mod api;
 mod bounded;
 pub mod checks;
+pub mod discover;
 pub mod fleet;
 pub mod journal;
 pub mod members;

@@ -137,13 +137,11 @@ impl Queues {
         loop {
             news.tell(pool).await;
             let mut queues = self.lock();
-            match queues.get_mut(pool).and_then(VecDeque::pop_front) {
-                Some(next) => news = next,
-                None => {
-                    queues.remove(pool);
-                    return;
-                }
-            }
+            let Some(next) = queues.get_mut(pool).and_then(VecDeque::pop_front) else {
+                queues.remove(pool);
+                return;
+            };
+            news = next;
         }
     }
 

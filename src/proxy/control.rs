@@ -269,7 +269,7 @@ impl Drop for Driver {
 /// How long a client may take to read its last reply and close, after the session has ended.
 const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// What an idle session costs beside the kernel's sockets and its task: buffers exist only while bytes are
+/// What an idle session costs beside the kernel's sockets, its task and what others see of it: buffers exist only while bytes are
 /// in them (design decision 11). Raise it knowingly.
-const SESSION_BYTES: usize = 1_408;
+const SESSION_BYTES: usize = 1_312;
 const _: () = assert!(size_of::<Driver>() <= SESSION_BYTES);

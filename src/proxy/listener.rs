@@ -14,7 +14,8 @@ use crate::proxy::control::Driver;
 use crate::proxy::service::Service;
 use crate::proxy::view::Origin;
 
-/// Accepts until told to stop. Each session is of the service of its moment. Sessions run on in `tasks`.
+/// Accepts until told to stop, and then whoever the kernel has let in already. Each session is of the
+/// service of its moment. Sessions run on in `tasks`.
 pub async fn serve(
     listener: TcpListener,
     service: Arc<ArcSwap<Service>>,
@@ -24,7 +25,7 @@ pub async fn serve(
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -40,6 +41,18 @@ pub async fn serve(
                 // Whoever waits in the backlog is not lost; trying at once would only burn CPU.
                 tokio::time::sleep(PAUSE).await;
             }
+        }
+    }
+    // A connection in the backlog has been made; closing it would be a reset.
+    if let Ok(listener) = listener.into_std() {
+        let accept = || {
+            let (stream, _) = listener.accept()?;
+            stream.set_nonblocking(true)?;
+            TcpStream::from_std(stream)
+        };
+        let waiting = std::iter::from_fn(|| accept().ok()).take(MOST_AT_THE_END);
+        for stream in waiting {
+            admit(stream, &service.load_full(), &tasks);
         }
     }
 }
@@ -89,6 +102,9 @@ fn admit(stream: TcpStream, service: &Arc<Service>, tasks: &TaskTracker) {
 }
 
 const TOO_MANY: &[u8] = b"421 Too many connections, try again later.\r\n";
+
+/// A flood of clients must not keep a listener from ending: no more than a backlog has.
+const MOST_AT_THE_END: usize = 1024;
 
 /// Between tries to accept while something is short.
 const PAUSE: Duration = Duration::from_millis(100);

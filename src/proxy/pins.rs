@@ -46,3 +46,21 @@ impl Drop for Pin {
         self.pins.backends.remove(&self.client);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_pinned_until_its_pin_is_dropped_and_nobody_else_is() {
+        let [client, neighbour, backend] =
+            [2001, 2002, 21].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let pins = Arc::<Pins>::default();
+        let pin = pins.pin(client, backend);
+        assert_eq!(pins.of(client), Some(backend));
+        assert!(pins.has(client) && !pins.has(neighbour));
+        assert_eq!(pins.of(neighbour), None);
+        drop(pin);
+        assert!(!pins.has(client));
+    }
+}

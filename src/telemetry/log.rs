@@ -8,7 +8,9 @@ use std::io;
 use std::path::PathBuf;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use crate::config::{Log, LogFormat};
 
@@ -37,23 +39,53 @@ pub enum LogError {
 #[must_use = "the last lines are lost without it"]
 pub struct Logging {
     dropped: ErrorCounter,
+    filter: FilterSwitch,
     _writer: WorkerGuard,
 }
+
+/// Changes what is logged while the process runs.
+#[derive(Clone, Debug)]
+pub struct FilterSwitch(reload::Handle<EnvFilter, Registry>);
+
+/// What is logged.
+#[derive(Debug)]
+pub struct Filter(EnvFilter);
 
 impl Logging {
     /// Counts the lines that were dropped because nobody took them fast enough.
     pub fn dropped(&self) -> ErrorCounter {
         self.dropped.clone()
     }
+
+    /// The switch of what is logged.
+    pub fn filter(&self) -> FilterSwitch {
+        self.filter.clone()
+    }
+}
+
+impl FilterSwitch {
+    /// Logs by `filter` from now on.
+    pub fn set(&self, filter: Filter) {
+        // Where another subscriber was there first, in tests, this one does not filter anything.
+        let _changed_or_unused = self.0.reload(filter.0);
+    }
+}
+
+impl Filter {
+    /// Reads `filter` in the syntax of [`Log::filter`].
+    pub fn parse(filter: &str) -> Result<Self, LogError> {
+        let parsed = EnvFilter::try_new(filter).map_err(|source| LogError::Filter {
+            filter: filter.to_owned(),
+            source,
+        })?;
+        Ok(Self(parsed))
+    }
 }
 
 /// Sends everything that is traced from now on to where `log` says. Once in a process; a second call
 /// changes nothing.
 pub fn start(log: &Log) -> Result<Logging, LogError> {
-    let filter = EnvFilter::try_new(&log.filter).map_err(|source| LogError::Filter {
-        filter: log.filter.clone(),
-        source,
-    })?;
+    let (filter, switch) = reload::Layer::new(Filter::parse(&log.filter)?.0);
     let queue = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(QUEUED_LINES);
@@ -63,18 +95,22 @@ pub fn start(log: &Log) -> Result<Logging, LogError> {
     };
     let dropped = writer.error_counter();
     let is_terminal = log.file.is_none() && io::IsTerminal::is_terminal(&io::stderr());
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = fmt::layer()
         .with_writer(writer)
         .with_ansi(is_terminal)
         .with_target(false);
-    // Only a subscriber that was there before makes this fail, in tests.
-    let _was_first = match log.format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let lines = match log.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    // Only a subscriber that was there before makes this fail, in tests.
+    let _was_first = tracing_subscriber::registry()
+        .with(filter)
+        .with(lines)
+        .try_init();
     Ok(Logging {
         dropped,
+        filter: FilterSwitch(switch),
         _writer: guard,
     })
 }

@@ -12,9 +12,11 @@
 mod backend;
 mod condition;
 mod diagnoses;
+mod discovery;
 mod listener;
 mod pool;
 mod process;
+mod reload;
 #[cfg(test)]
 mod tests;
 
@@ -28,11 +30,14 @@ use prometheus::{
 
 use self::backend::BackendFamilies;
 pub use self::backend::{BackendMetrics, DataMode, TransferDirection};
+use self::discovery::DiscoveryFamilies;
+pub use self::discovery::{DiscoveryMetrics, LookupResult};
 use self::listener::ListenerFamilies;
 pub use self::listener::{LeaseRefusal, Leg, ListenerMetrics, SessionRefusal};
 use self::pool::PoolFamilies;
 pub use self::pool::PoolMetrics;
 use self::process::Process;
+pub use self::reload::ReloadMetrics;
 use crate::ending::Ending;
 
 /// The `Content-Type` of [`Metrics::render`].
@@ -46,6 +51,9 @@ pub struct Metrics {
     listeners: ListenerFamilies,
     backends: BackendFamilies,
     pools: PoolFamilies,
+    discoveries: DiscoveryFamilies,
+    /// Those of reloads.
+    pub reloads: ReloadMetrics,
     log_lines_dropped: IntCounter,
     process: Process,
 }
@@ -72,6 +80,8 @@ impl Metrics {
             listeners: ListenerFamilies::new(families),
             backends: BackendFamilies::new(families),
             pools: PoolFamilies::new(families),
+            discoveries: DiscoveryFamilies::new(families),
+            reloads: ReloadMetrics::new(families),
             log_lines_dropped: families
                 .counters(
                     "ftplb_log_lines_dropped_total",
@@ -96,14 +106,19 @@ impl Metrics {
 
     /// Drops every series of the listener called `listener` but what its sessions have made.
     pub fn forget_listener(&self, listener: &str) {
-        self.listeners.forget(&[("listener", listener)]);
+        self.listeners.forget(&[("listener", &[listener])]);
     }
 
-    /// Drops every series of the backend called `backend` of `pool`.
-    fn forget_backend(&self, pool: &str, backend: &str) {
-        let labels = [("pool", pool), ("backend", backend)];
-        forget(&self.sessions, &labels);
-        self.backends.forget(&labels);
+    /// Drops what the sessions of the listener called `listener` have made.
+    pub fn forget_listener_sessions(&self, listener: &str) {
+        forget(&self.sessions, &[("listener", &[listener])]);
+    }
+
+    /// Drops every series of these backends of `pool`.
+    fn forget_backends(&self, pool: &str, backends: &[&str]) {
+        let labels: &Labels<'_> = &[("pool", &[pool]), ("backend", backends)];
+        forget(&self.sessions, labels);
+        self.backends.forget(labels);
     }
 
     /// Counts the end of a session. Without a `backend` none had greeted it.
@@ -200,16 +215,19 @@ impl<L: Copy + Eq> Each<L> {
     }
 }
 
-/// Drops the series of a family that have all of these labels.
-fn forget<B: MetricVecBuilder>(family: &MetricVec<B>, labels: &[(&str, &str)]) {
+/// Labels with the values that are meant.
+type Labels<'a> = [(&'a str, &'a [&'a str])];
+
+/// Drops the series of a family that have one of these values at each of these labels.
+fn forget<B: MetricVecBuilder>(family: &MetricVec<B>, labels: &Labels<'_>) {
     for gathered in family.collect() {
         for metric in gathered.get_metric() {
             let pairs = { metric.get_label().iter() }.map(|pair| (pair.name(), pair.value()));
             let found: HashMap<_, _> = pairs.collect();
-            if labels
-                .iter()
-                .all(|(name, value)| found.get(name) == Some(value))
-            {
+            let is_meant = |(name, values): &(&str, &[&str])| {
+                { found.get(name) }.is_some_and(|value| values.contains(value))
+            };
+            if labels.iter().all(is_meant) {
                 // Whoever was quicker has removed the same.
                 let _removed = family.remove(&found);
             }

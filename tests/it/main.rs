@@ -12,6 +12,7 @@
 )]
 
 mod clients;
+mod console;
 mod netns;
 mod process;
 mod proxy;
@@ -19,6 +20,9 @@ mod scripted;
 mod servers;
 mod table;
 
+mod api;
+mod api_orders;
+mod api_room;
 mod bad_inputs_data;
 mod bad_inputs_lines;
 mod bad_inputs_replies;
@@ -27,6 +31,7 @@ mod faults;
 mod health;
 mod health_scripts;
 mod health_transfer;
+mod import;
 mod keepalived;
 mod lifecycle;
 mod matrix;

@@ -257,7 +257,7 @@ fn user_s_name_decides_which_backend_it_meets() {
         client.hears("331 Password please.");
         index
     };
-    let users: Vec<String> = (0..12).map(|n| format!("user{n}")).collect();
+    let users: Vec<String> = (0..40).map(|n| format!("user{n}")).collect();
     let first: Vec<_> = { users.iter() }
         .map(|user| backend_of(user, [127, 0, 0, 2]))
         .collect();

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::netns::Place;
-use crate::process::{Finished, Process, SOON, eventually, own_address};
+use crate::process::{Finished, Process, SOON, eventually, own_address, run};
 
 /// What ftplb is started with. Health checks and ejection are off: a test that wants them says so.
 pub(crate) struct Setup {
@@ -21,6 +21,8 @@ pub(crate) struct Setup {
     place: Place,
     listener: String,
     pool: String,
+    each_backend: String,
+    api: Option<String>,
     more: String,
 }
 
@@ -44,6 +46,8 @@ impl Setup {
             place: Place::Host,
             listener: String::new(),
             pool: "algorithm = \"rr\"\nhealth = false\nejection = false\n".into(),
+            each_backend: String::new(),
+            api: None,
             more: String::new(),
         }
     }
@@ -72,6 +76,18 @@ impl Setup {
     /// Replaces the lines of `[[pool]]` about health and ejection.
     pub(crate) fn pool(mut self, lines: &str) -> Self {
         self.pool = lines.into();
+        self
+    }
+
+    /// Adds lines to each `[[pool.backend]]`.
+    pub(crate) fn each_backend(mut self, lines: &str) -> Self {
+        self.each_backend += lines;
+        self
+    }
+
+    /// Takes orders there: a path or an address.
+    pub(crate) fn api(mut self, place: &str) -> Self {
+        self.api = Some(place.into());
         self
     }
 
@@ -105,6 +121,12 @@ impl Setup {
         proxy
     }
 
+    /// Starts an ftplb that is expected to end by itself, and to log why.
+    pub(crate) fn run_to_end(self) -> Finished {
+        let home = tempfile::tempdir().unwrap();
+        run(&mut self.command(&home), SOON)
+    }
+
     fn command(&self, home: &TempDir) -> Command {
         let config = home.path().join("ftplb.toml");
         fs::write(&config, self.toml()).unwrap();
@@ -119,6 +141,8 @@ impl Setup {
             admin,
             listener,
             pool,
+            each_backend,
+            api,
             more,
             ..
         } = self;
@@ -128,11 +152,14 @@ impl Setup {
             let table = "[[pool.backend]]";
             writeln!(
                 text,
-                "{table}\nname = \"b{index}\"\naddress = \"{backend}\""
+                "{table}\nname = \"b{index}\"\naddress = \"{backend}\"\n{each_backend}"
             )
             .unwrap();
         }
         write!(text, "[admin]\naddress = \"{admin}\"\n").unwrap();
+        if let Some(api) = api {
+            writeln!(text, "api = \"{api}\"").unwrap();
+        }
         write!(
             text,
             "[log]\nformat = \"json\"\nfilter = \"ftplb=trace\"\n{more}\n"
@@ -232,6 +259,11 @@ impl Proxy {
         let what = format!("{count} log lines with {message:?}");
         eventually(&what, || Vec::len(&lines()) >= count);
         lines()
+    }
+
+    /// The file that it was configured with.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.home.path().join("ftplb.toml")
     }
 
     /// Sends a signal.

@@ -128,9 +128,18 @@ fn braces(table: &Table) -> String {
     format!("{{ {} }}", all.join(", "))
 }
 
-/// Quoted and escaped.
+/// In double quotes, on one line.
 fn text(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+    let escaped = |c: char| match c {
+        '"' | '\\' => format!("\\{c}"),
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
+        c if c.is_control() => format!("\\u{:04X}", u32::from(c)),
+        c => c.to_string(),
+    };
+    let inner: String = text.chars().map(escaped).collect();
+    format!("\"{inner}\"")
 }
 
 /// Where comments begin, unless the line is longer.

@@ -29,6 +29,8 @@ pub(super) enum Takes {
     Anything,
     /// A block, and perhaps words before it.
     Block,
+    /// What says by itself whether it is FTP, and is judged only then.
+    Head,
     /// `on` or `off` and the like, or nothing for `on`.
     Boolean,
     /// A whole number.

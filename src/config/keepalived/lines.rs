@@ -123,7 +123,7 @@ impl Reader<'_> {
         if self.is_full() {
             let mistake = Mistake::new(
                 "the configuration is too long from here on",
-                "include and repeat less: at most 64 MiB in 200000 lines of 1000 files are read",
+                "include and repeat less: at most 32 MiB in 200000 lines of 1000 files are read",
             );
             self.push(String::new(), Kind::Mistake(mistake));
         }
@@ -412,7 +412,7 @@ const MOST_ROUNDS: usize = 100;
 const DEEPEST_INCLUDE: usize = 16;
 
 /// Bytes of all files, of all that is repeated and of all that is replaced: thousands of virtual servers.
-const MOST_BYTES: usize = 64 << 20;
+const MOST_BYTES: usize = 32 << 20;
 
 /// Files that are included, whether or not they exist.
 const MOST_FILES: usize = 1_000;

@@ -104,7 +104,7 @@ impl<'d> Section<'d> {
             let Some((counting, row)) = self.counting(keyword) else {
                 continue;
             };
-            if row.takes == Takes::Block || row.fate == Fate::Not {
+            if matches!(row.takes, Takes::Block | Takes::Head) || row.fate == Fate::Not {
                 continue;
             }
             let line = ledger.statement(counting.id).map_or(0, |s| s.line);
@@ -129,6 +129,7 @@ fn judge(directive: &Directive, row: &Row, ledger: &mut Ledger) {
         Fate::Not => return ledger.not_applicable(directive.id, row.says),
     }
     let result = match &row.takes {
+        Takes::Head => Ok(()),
         _ if directive.text.contains(char::REPLACEMENT_CHARACTER) => Err(Mistake::new(
             "holds a byte that is not of UTF-8",
             "save the file as UTF-8",
@@ -163,7 +164,7 @@ fn judge(directive: &Directive, row: &Row, ledger: &mut Ledger) {
 /// Whoever writes two directives on one line should know that keepalived reads the first only.
 fn note_surplus(directive: &Directive, takes: &Takes, ledger: &mut Ledger) {
     let is_single = match takes {
-        Takes::Anything | Takes::Block | Takes::Script => false,
+        Takes::Anything | Takes::Block | Takes::Head | Takes::Script => false,
         // TUN has options.
         Takes::Word(words) => !words.contains(&"TUN"),
         _ => true,

@@ -47,7 +47,7 @@ impl Host for Files {
     }
 
     fn directory(&self) -> String {
-        "/home".to_owned()
+        "/srv".to_owned()
     }
 
     fn name(&self) -> String {
@@ -66,7 +66,7 @@ impl Host for Files {
 pub(super) fn surroundings(files: &Files) -> Surroundings<'_> {
     Surroundings {
         host: files,
-        directory: "/home".to_owned(),
+        directory: "/srv".to_owned(),
         config_id: "main",
     }
 }

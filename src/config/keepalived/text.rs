@@ -27,9 +27,9 @@ pub(super) fn without_comment(line: &str) -> String {
     text
 }
 
-/// The words of a line. Double quotes keep blanks and go away, and end the word before them. `None` as
-/// the second value: the last quote is not closed, and what stands behind it is lost.
-pub(super) fn words(text: &str) -> (Vec<String>, Option<()>) {
+/// The words of a line, and whether every quote is closed: what stands behind one that is not is lost.
+/// Double quotes keep blanks and go away, and end the word before them.
+pub(super) fn words(text: &str) -> (Vec<String>, bool) {
     let mut words = Vec::new();
     let mut rest = text.trim_start_matches(is_space);
     while !rest.is_empty() {
@@ -40,12 +40,12 @@ pub(super) fn words(text: &str) -> (Vec<String>, Option<()>) {
             Some(rest.split_at(end.unwrap_or(rest.len())))
         };
         let Some((word, behind)) = parts else {
-            return (words, None);
+            return (words, false);
         };
         words.push(word.to_owned());
         rest = behind.trim_start_matches(is_space);
     }
-    (words, Some(()))
+    (words, true)
 }
 
 /// The words of a line as a shell would split them: quotes of both kinds, and backslashes. With `escapes`

@@ -87,7 +87,7 @@ impl Tree {
             keyword: words.next().unwrap_or_default(),
             arguments: words.collect(),
             text,
-            is_cut: is_closed.is_none(),
+            is_cut: !is_closed,
             block: None,
         });
         self.may_open = true;

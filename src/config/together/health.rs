@@ -2,7 +2,7 @@
 
 use super::super::key::Key;
 use super::super::problem::{Mistake, Problems};
-use super::super::{CheckAddress, Config, HealthCheck, Pool, Probe, Secret, Via};
+use super::super::{CheckAddress, Config, HealthCheck, Pool, Probe, Secret};
 use super::{backend_key, pool_key};
 
 pub(super) fn judge_checks(config: &Config, problems: &Problems<'_>) {
@@ -52,12 +52,9 @@ fn judge_address(key: &Key, check: &HealthCheck, problems: &Problems<'_>) {
 
 /// A check through the listener goes where clients go.
 fn judge_listener(key: &Key, check: &HealthCheck, has_listener: bool, problems: &Problems<'_>) {
-    let Probe::Transfer {
-        via: Via::Listener, ..
-    } = check.probe
-    else {
+    if !check.probe.is_via_listener() {
         return;
-    };
+    }
     if !has_listener {
         let hint = "write via = \"backend\", or give the pool a listener";
         let mistake = Mistake::new("no listener has this pool", hint);

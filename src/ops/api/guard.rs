@@ -91,45 +91,33 @@ mod tests {
     #[test]
     fn a_request_over_tcp_names_the_address_and_comes_from_no_other_page() {
         use header::{HOST, ORIGIN};
-        let door = |address: &str| Door::Tcp(address.parse().unwrap());
-        let table: [(&str, &[(HeaderName, &str)], Option<u16>); 14] = [
-            ("127.0.0.1:9122", &[(HOST, "127.0.0.1:9122")], None),
-            ("127.0.0.1:9122", &[(HOST, "LocalHost:9122")], None),
-            ("127.0.0.1:9122", &[], Some(403)),
-            ("127.0.0.1:9122", &[(HOST, "127.0.0.1")], Some(403)),
-            ("127.0.0.1:9122", &[(HOST, "127.0.0.2:9122")], Some(403)),
-            ("127.0.0.1:9122", &[(HOST, "evil.example:9122")], Some(403)),
-            ("127.0.0.1:80", &[(HOST, "127.0.0.1")], None),
-            ("[::1]:9122", &[(HOST, "[::1]:9122")], None),
-            ("[::1]:9122", &[(HOST, "::1:9122")], Some(403)),
-            (
-                "127.0.0.1:9122",
-                &[(HOST, "127.0.0.1:9122"), (HOST, "127.0.0.1:9122")],
-                Some(403),
-            ),
-            (
-                "127.0.0.1:9122",
-                &[(HOST, "127.0.0.1:9122"), (ORIGIN, "http://127.0.0.1:9122")],
-                None,
-            ),
-            (
-                "127.0.0.1:9122",
-                &[(HOST, "127.0.0.1:9122"), (ORIGIN, "http://evil.example")],
-                Some(403),
-            ),
-            (
-                "127.0.0.1:9122",
-                &[(HOST, "127.0.0.1:9122"), (ORIGIN, "null")],
-                Some(403),
-            ),
-            (
-                "127.0.0.1:9122",
-                &[(HOST, "127.0.0.1:9122"), (ORIGIN, "http://localhost:9122")],
-                Some(403),
-            ),
-        ];
-        for (address, headers, refused) in table {
-            assert_eq!(answer(door(address), headers, ""), refused, "{headers:?}");
+        let check = |address: &str, headers: &[(HeaderName, &str)], refused: Option<u16>| {
+            let door = Door::Tcp(address.parse().unwrap());
+            assert_eq!(answer(door, headers, ""), refused, "{address} {headers:?}");
+        };
+        for (address, host, refused) in [
+            ("127.0.0.1:9122", "127.0.0.1:9122", None),
+            ("127.0.0.1:9122", "LocalHost:9122", None),
+            ("127.0.0.1:9122", "127.0.0.1", Some(403)),
+            ("127.0.0.1:9122", "127.0.0.2:9122", Some(403)),
+            ("127.0.0.1:9122", "evil.example:9122", Some(403)),
+            ("127.0.0.1:80", "127.0.0.1", None),
+            ("[::1]:9122", "[::1]:9122", None),
+            ("[::1]:9122", "::1:9122", Some(403)),
+        ] {
+            check(address, &[(HOST, host)], refused);
+        }
+        let own = "127.0.0.1:9122";
+        check(own, &[], Some(403));
+        check(own, &[(HOST, own), (HOST, own)], Some(403));
+        for (origin, refused) in [
+            ("http://127.0.0.1:9122", None),
+            ("http://localhost:9122", Some(403)),
+            ("https://127.0.0.1:9122", Some(403)),
+            ("http://evil.example", Some(403)),
+            ("null", Some(403)),
+        ] {
+            check(own, &[(HOST, own), (ORIGIN, origin)], refused);
         }
     }
 

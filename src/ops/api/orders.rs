@@ -71,10 +71,10 @@ pub(super) async fn weigh(
     let backend = &target.name;
     match weight {
         Some(weight) => {
-            tracing::info!(%by, %pool, %backend, weight, order = "weight", "order taken")
+            tracing::info!(%by, %pool, %backend, weight, order = "weight", "order taken");
         }
         None => {
-            tracing::info!(%by, %pool, %backend, order = "weight of the configuration", "order taken")
+            tracing::info!(%by, %pool, %backend, order = "weight of the configuration", "order taken");
         }
     }
     after(&fleet, &members, &target)
@@ -121,7 +121,9 @@ pub(super) async fn reload(
 ) -> Result<Answer<Reloaded>, Refused> {
     tracing::info!(%by, order = "reload", "order taken");
     match fleet.reload().await {
-        Ok(()) => Ok(Answer(Reloaded::default())),
+        Ok(changes) => Ok(Answer(Reloaded {
+            changes: changes.iter().map(ToString::to_string).collect(),
+        })),
         Err(mistakes) => {
             let error = "the configuration was not taken, and nothing has changed";
             Err(Refused::new(StatusCode::UNPROCESSABLE_ENTITY, error).with(mistakes))
@@ -145,16 +147,12 @@ fn find(fleet: &Fleet, pool: &str, backend: &str) -> Result<(Arc<Members>, Targe
     // One that was removed may still have the name that another has taken.
     let target = { targets.iter().filter(is_there).find(is_meant) }
         .or_else(|| targets.iter().find(is_meant));
-    match target.cloned() {
-        Some(target) => Ok((members, target)),
-        None => {
-            let names = targets
-                .iter()
-                .map(|target| target.name.to_string())
-                .collect();
-            Err(missing(format!("pool {pool} has no backend {backend}")).with(names))
-        }
+    if let Some(target) = target {
+        return Ok((members, target.clone()));
     }
+    let names = targets.iter().map(|target| target.name.to_string());
+    let error = format!("pool {pool} has no backend {backend}");
+    Err(missing(error).with(names.collect()))
 }
 
 fn removed(target: &Target) -> Refused {

@@ -51,7 +51,10 @@ impl Scene {
     }
 
     fn run(&self, check: HealthCheck) -> Arc<Run> {
-        self.checks.of(subject(21, check), &Arc::<Pins>::default())
+        self.checks
+            .of(subject(21, check), &Arc::<Pins>::default(), || {
+                Verdict::Unknown
+            })
     }
 
     /// When the runs of `check` have begun, once there were `count`.
@@ -187,7 +190,8 @@ async fn equal_checks_of_one_address_are_one_and_others_are_not() {
     let runs = [scene.run(check()), scene.run(check())];
     assert_eq!(runs[0].id, runs[1].id);
     assert_ne!(runs[0].id, scene.run(other).id);
-    let elsewhere = { &scene.checks }.of(subject(22, check()), &Arc::default());
+    let elsewhere =
+        { &scene.checks }.of(subject(22, check()), &Arc::default(), || Verdict::Unknown);
     assert_ne!(runs[0].id, elsewhere.id);
 
     let subscribed = runs.each_ref().map(subscribe);

@@ -177,9 +177,9 @@ async fn at_the_end_scripts_are_waited_for_no_longer_than_allowed() {
     scene.tell(0, false, &format!("touch {begun}; sleep 1000"));
     scene.tell(1, false, &format!("touch {}", scene.path("never")));
     appears(&begun).await;
-    let begin = Instant::now();
+    let start = Instant::now();
     scene.notifier.finish(Duration::from_millis(50)).await;
-    assert!(begin.elapsed() < Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(10));
     assert!(!Path::new(&scene.path("never")).exists());
     assert!(scene.notifier.queues.lock().is_empty());
 }

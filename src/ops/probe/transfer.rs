@@ -68,6 +68,7 @@ struct Data {
     deadline: Deadline,
     /// What the address that was named shows.
     diagnosis: Option<Diagnosis>,
+    buffer: Vec<u8>,
     bytes: usize,
 }
 
@@ -114,6 +115,7 @@ impl Data {
             peer,
             deadline,
             diagnosis,
+            buffer: vec![0; 16 << 10],
             bytes: 0,
         })
     }
@@ -128,8 +130,7 @@ impl Data {
         };
         let limit = self.deadline.limit;
         let late = |_| ProbeError::DataEndless { peer, bytes, limit };
-        let mut buffer = [0; 16 << 10];
-        let read = timeout_at(self.deadline.at, self.stream.read(&mut buffer)).await;
+        let read = timeout_at(self.deadline.at, self.stream.read(&mut self.buffer)).await;
         let read = read.map_err(late)?.map_err(failed)?;
         self.bytes += read;
         Ok(match read {

@@ -6,7 +6,7 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, I
 
 use super::condition::{Condition, ConditionFamilies};
 use super::diagnoses::{DiagnosisFamily, DiagnosisMetrics};
-use super::{Each, Families, Running, forget, labels_of, observe};
+use super::{Each, Families, Labels, Running, forget, labels_of, observe};
 use crate::balance::Target;
 use crate::diagnosis::Diagnosis;
 use crate::ending::Ending;
@@ -63,6 +63,11 @@ impl BackendMetrics {
     /// Says what is known of the backend now.
     pub(super) fn publish(&self, target: &Target) {
         self.condition.publish(target);
+    }
+
+    /// Says that no backend has this name any more; sessions may still count here.
+    pub(super) fn set_gone(&self) {
+        self.condition.set_gone();
     }
 
     /// Bytes of data that were handed on in all, by direction.
@@ -215,8 +220,8 @@ impl BackendFamilies {
         }
     }
 
-    /// Drops every series that has all of these labels.
-    pub(super) fn forget(&self, labels: &[(&str, &str)]) {
+    /// Drops every series of these labels.
+    pub(super) fn forget(&self, labels: &Labels<'_>) {
         let Self {
             conditions,
             diagnoses,

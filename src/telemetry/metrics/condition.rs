@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::{Each, Families, forget, observe};
+use super::{Each, Families, Labels, forget, observe};
 use crate::balance::{Standing, Target};
 use crate::health::Availability;
 
@@ -21,10 +21,19 @@ pub(super) struct Condition {
 
 impl Condition {
     pub(super) fn publish(&self, target: &Target) {
-        self.up.set((target.state == Availability::Up).into());
-        self.weight.set(target.weight.into());
-        for (standing, gauge) in &self.standings {
-            gauge.set((*standing == target.standing).into());
+        let is_up = target.state == Availability::Up;
+        self.set(is_up, target.weight, target.standing);
+    }
+
+    pub(super) fn set_gone(&self) {
+        self.set(false, 0, Standing::Removed);
+    }
+
+    fn set(&self, is_up: bool, weight: u32, standing: Standing) {
+        self.up.set(is_up.into());
+        self.weight.set(weight.into());
+        for (of, gauge) in &self.standings {
+            gauge.set((*of == standing).into());
         }
     }
 
@@ -86,8 +95,8 @@ impl ConditionFamilies {
         }
     }
 
-    /// Drops every series that has all of these labels.
-    pub(super) fn forget(&self, labels: &[(&str, &str)]) {
+    /// Drops every series of these labels.
+    pub(super) fn forget(&self, labels: &Labels<'_>) {
         for gauges in [&self.up, &self.weight, &self.standing] {
             forget(gauges, labels);
         }

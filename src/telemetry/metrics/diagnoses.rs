@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use prometheus::IntCounterVec;
 
-use super::{Each, Families, forget};
+use super::{Each, Families, Labels, forget};
 use crate::diagnosis::Diagnosis;
 use crate::telemetry::sparse::Sparse;
 
@@ -40,7 +40,7 @@ impl DiagnosisFamily {
     }
 
     /// Drops every series that has all of these labels.
-    pub(super) fn forget(&self, labels: &[(&str, &str)]) {
+    pub(super) fn forget(&self, labels: &Labels<'_>) {
         forget(&self.counters, labels);
     }
 

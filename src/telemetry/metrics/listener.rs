@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
-use super::{Each, Families, forget};
+use super::{Each, Families, Labels, forget};
 
 /// The counters of one listener.
 #[derive(Clone, Debug)]
@@ -144,8 +144,8 @@ impl ListenerFamilies {
         }
     }
 
-    /// Drops every series that has all of these labels.
-    pub(super) fn forget(&self, labels: &[(&str, &str)]) {
+    /// Drops every series of these labels.
+    pub(super) fn forget(&self, labels: &Labels<'_>) {
         forget(&self.leases, labels);
         for counters in [
             &self.sessions_refused,

@@ -1,20 +1,23 @@
 //! What is counted for a pool, and the handles of its backends.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use dashmap::DashMap;
 use prometheus::{IntGauge, IntGaugeVec};
 
-use super::{BackendMetrics, Families, Metrics};
-use crate::balance::{BackendId, Pool, Target};
+use super::{BackendMetrics, DiscoveryMetrics, Families, Metrics};
+use crate::balance::{BackendId, Pool, Standing, Target};
 
-/// The metrics of a pool. Its backends come and go; their series go with the last of a name.
+/// The metrics of a pool. Its backends come, go and change their names; the series of a name go when no
+/// backend has it any more, and no session that counts there is left.
 #[derive(Debug)]
 pub struct PoolMetrics {
     metrics: Arc<Metrics>,
     pool: Arc<str>,
     backends: DashMap<BackendId, Arc<BackendMetrics>>,
+    /// Of backends that are gone or have another name now.
+    former: Mutex<Vec<Arc<BackendMetrics>>>,
     quorum: IntGauge,
     waiting: IntGauge,
 }
@@ -27,6 +30,7 @@ impl PoolMetrics {
             quorum: quorum.with_label_values(&[&*pool]),
             waiting: waiting.with_label_values(&[&*pool]),
             backends: DashMap::new(),
+            former: Mutex::default(),
             metrics,
             pool,
         }
@@ -37,8 +41,51 @@ impl PoolMetrics {
         if let Some(known) = self.backends.get(&target.id) {
             return Arc::clone(&known);
         }
-        let resolve = || Arc::new(self.metrics.backend(&self.pool, &target.name));
+        let resolve = || self.resolve(target);
         Arc::clone(&self.backends.entry(target.id).or_insert_with(resolve))
+    }
+
+    /// The metrics of what it finds by name.
+    pub fn discovery(&self) -> DiscoveryMetrics {
+        DiscoveryMetrics::new(Arc::clone(&self.metrics), Arc::clone(&self.pool))
+    }
+
+    /// Goes on with the backends that the pool has now. To be called after each change of them, and now and
+    /// then: sessions come to an end at any time.
+    pub fn follow(&self, pool: &Pool, now: Instant) {
+        let mut former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = pool.snapshot(now);
+        for target in snapshot.targets() {
+            let mut known =
+                { self.backends.entry(target.id) }.or_insert_with(|| self.resolve(target));
+            if *known.name() != *target.name {
+                former.push(std::mem::replace(&mut *known, self.resolve(target)));
+            }
+        }
+        self.backends.retain(|id, known| {
+            let is_there = snapshot.target(*id).is_some();
+            if !is_there {
+                former.push(Arc::clone(known));
+            }
+            is_there
+        });
+        // Whoever is not held by a session can not come to be held: nobody finds it any more.
+        let is_left = |known: &mut Arc<BackendMetrics>| Arc::strong_count(known) == 1;
+        let left: Vec<_> = former.extract_if(.., is_left).collect();
+        let has_name = |known: &BackendMetrics, name: &str| known.name() == name;
+        let is_named = |name: &str| self.backends.iter().any(|known| has_name(&known, name));
+        for known in former.iter().filter(|known| !is_named(known.name())) {
+            known.set_gone();
+        }
+        let is_unused =
+            |name: &&str| !is_named(name) && !former.iter().any(|known| has_name(known, name));
+        let names: Vec<_> = { left.iter() }
+            .map(|known| known.name())
+            .filter(is_unused)
+            .collect();
+        if !names.is_empty() {
+            self.metrics.forget_backends(&self.pool, &names);
+        }
     }
 
     /// Writes what is known only by looking into the gauges: before every scrape. `waiting` sessions wait
@@ -47,18 +94,28 @@ impl PoolMetrics {
         let snapshot = pool.snapshot(now);
         self.quorum.set(snapshot.has_quorum().into());
         self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
-        for target in snapshot.targets() {
-            self.backend(target).publish(target);
+        let targets = snapshot.targets();
+        let is_there = |target: &&Target| target.standing != Standing::Removed;
+        for target in targets {
+            // Another may have taken the name of one that is about to go.
+            let mut others = targets.iter().filter(is_there);
+            let is_namesake = |other: &Target| other.id != target.id && other.name == target.name;
+            if (is_there(&target) || !others.any(is_namesake))
+                && let Some(metrics) = self.backends.get(&target.id)
+            {
+                metrics.publish(target);
+            }
         }
     }
 
-    /// Forgets a backend that is gone. Its series go, unless another has taken its name.
-    pub fn forget(&self, target: &Target) {
-        self.backends.remove(&target.id);
-        let is_namesake = |backend: &BackendMetrics| backend.name() == &*target.name;
-        if !self.backends.iter().any(|other| is_namesake(&other)) {
-            self.metrics.forget_backend(&self.pool, &target.name);
-        }
+    /// Whether nothing is left of it: no backend, no session, and no listener.
+    pub fn is_unused(self: &Arc<Self>) -> bool {
+        let former = self.former.lock().unwrap_or_else(PoisonError::into_inner);
+        former.is_empty() && self.backends.is_empty() && Arc::strong_count(self) == 1
+    }
+
+    fn resolve(&self, target: &Target) -> Arc<BackendMetrics> {
+        Arc::new(self.metrics.backend(&self.pool, &target.name))
     }
 }
 

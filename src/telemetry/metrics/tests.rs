@@ -2,27 +2,33 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{DataMode, LeaseRefusal, Leg, Metrics, PoolMetrics, SessionRefusal, TransferDirection};
-use crate::balance::{BackendId, Member, Pool, Settings, Target};
+use super::{
+    DataMode, LeaseRefusal, Leg, LookupResult, Metrics, PoolMetrics, SessionRefusal,
+    TransferDirection,
+};
+use crate::balance::{Member, Pool, Settings, Target};
 use crate::diagnosis::Diagnosis;
 use crate::ending::{Cause, Ending, Phase, Side};
 use crate::ftp::command::Direction;
 
 const ENDING: Ending = Ending::new(Side::Backend, Phase::Transfer, Cause::Reset);
 
-/// A backend that is up.
-fn target() -> Target {
-    let pool = Pool::new("files", 1, Instant::now());
-    let member = Member {
+fn member(name: &str, weight: u32) -> Member {
+    Member {
         address: ([10, 0, 0, 1], 21).into(),
-        name: "a".into(),
-        weight: 7,
+        name: name.into(),
+        weight,
         max_sessions: 0,
         resume_sessions: 0,
         checks: Vec::new(),
-    };
+    }
+}
+
+/// A backend that is up.
+fn target() -> Target {
+    let pool = Pool::new("files", 1, Instant::now());
     let now = Instant::now();
-    pool.configure(vec![member], Settings::default(), now);
+    let _no_news = pool.configure(vec![member("a", 7)], Settings::default(), now);
     pool.snapshot(now).targets()[0].clone()
 }
 
@@ -33,7 +39,9 @@ fn used() -> Arc<Metrics> {
     metrics.session_ended("public", "files", None, ENDING);
     let backend = metrics.backend("files", "a");
     backend.publish(&target());
-    std::mem::forget(PoolMetrics::new(Arc::clone(&metrics), "files".into()));
+    let pool = PoolMetrics::new(Arc::clone(&metrics), "files".into());
+    std::mem::forget(pool.discovery());
+    std::mem::forget(pool);
     backend.connected(Duration::from_millis(2));
     backend.greeted(Duration::from_millis(700));
     backend.moved(Direction::ToClient, 1_000);
@@ -58,7 +66,7 @@ fn used() -> Arc<Metrics> {
 }
 
 /// Name, type and labels of every family.
-const FAMILIES: [(&str, &str, &[&str]); 30] = [
+const FAMILIES: [(&str, &str, &[&str]); 35] = [
     (
         "ftplb_backend_check_seconds",
         "histogram",
@@ -97,6 +105,18 @@ const FAMILIES: [(&str, &str, &[&str]); 30] = [
     ("ftplb_backend_up", "gauge", &["backend", "pool"]),
     ("ftplb_backend_weight", "gauge", &["backend", "pool"]),
     ("ftplb_build_info", "gauge", &["version"]),
+    (
+        "ftplb_config_last_reload_success_timestamp_seconds",
+        "gauge",
+        &[],
+    ),
+    ("ftplb_config_last_reload_successful", "gauge", &[]),
+    ("ftplb_discovery_backends", "gauge", &["pool"]),
+    (
+        "ftplb_discovery_lookups_total",
+        "counter",
+        &["pool", "result"],
+    ),
     ("ftplb_leases_in_use", "gauge", &["listener"]),
     (
         "ftplb_leases_refused_total",
@@ -116,6 +136,7 @@ const FAMILIES: [(&str, &str, &[&str]); 30] = [
         &["leg", "listener"],
     ),
     ("ftplb_pool_quorum", "gauge", &["pool"]),
+    ("ftplb_reloads_total", "counter", &["result"]),
     (
         "ftplb_replies_total",
         "counter",
@@ -292,28 +313,172 @@ fn a_backend_that_is_resolved_again_counts_on() {
     assert!(metrics.render().lines().any(|rendered| rendered == line));
 }
 
-#[test]
-fn what_is_removed_is_no_longer_shown() {
-    let metrics = used();
-    let pool = PoolMetrics::new(Arc::clone(&metrics), "files".into());
-    pool.backend(&target());
-    pool.forget(&target());
-    metrics.forget_listener("public");
+/// The pool `files` with backends of these names, told apart by their addresses' last byte.
+fn configured(pool: &Pool, backends: &[(u8, &str)]) {
+    let member = |(address, name): &(u8, &str)| Member {
+        address: ([10, 0, 0, *address], 21).into(),
+        name: (*name).into(),
+        ..member("", 1)
+    };
+    let members = backends.iter().map(member).collect();
+    let _no_news = pool.configure(members, Settings::default(), Instant::now());
+}
+
+/// The names of the backends that have series, and which of them are up.
+fn shown(metrics: &Metrics) -> (BTreeSet<String>, BTreeSet<String>) {
     let text = metrics.render();
-    assert!(!text.contains("backend=\"a\""), "{text}");
-    assert!(!text.contains("ftplb_leases_in_use{"), "{text}");
-    drop(pool);
-    assert!(!metrics.render().contains("ftplb_pool_quorum{"));
+    let names = |line: &str| {
+        Some(
+            line.split_once("backend=\"")?
+                .1
+                .split_once('"')?
+                .0
+                .to_owned(),
+        )
+    };
+    let up = |line: &&str| line.starts_with("ftplb_backend_up{") && line.ends_with(" 1");
+    let all = text
+        .lines()
+        .filter_map(names)
+        .filter(|name| !name.is_empty());
+    let those_up = text.lines().filter(up).filter_map(names);
+    (all.collect(), those_up.collect())
+}
+
+fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
 }
 
 #[test]
-fn the_series_of_a_name_stay_while_another_backend_has_it() {
+fn series_follow_the_backends_and_their_names() {
+    let (metrics, pool) = (
+        Arc::new(Metrics::new()),
+        Pool::new("files", 1, Instant::now()),
+    );
+    let of_pool = PoolMetrics::new(Arc::clone(&metrics), "files".into());
+    let follow = || {
+        let now = Instant::now();
+        let _gone = pool.reap(now);
+        of_pool.follow(&pool, now);
+        of_pool.publish(&pool, 0, now);
+    };
+    for (backends, names) in [
+        (&[(1, "a"), (2, "b")][..], &["a", "b"][..]),
+        (&[(1, "b"), (2, "a")], &["a", "b"]),
+        (&[(1, "b"), (2, "c")], &["b", "c"]),
+        (&[(3, "b"), (2, "c")], &["b", "c"]),
+        (&[(2, "c")], &["c"]),
+        (&[], &[]),
+    ] {
+        configured(&pool, backends);
+        follow();
+        assert_eq!(shown(&metrics), (set(names), set(names)), "{backends:?}");
+    }
+    drop(of_pool);
+    assert!(!metrics.render().contains("pool=\"files\""));
+}
+
+#[test]
+fn the_series_of_a_name_stay_while_sessions_count_there() {
+    let (metrics, pool) = (
+        Arc::new(Metrics::new()),
+        Pool::new("files", 1, Instant::now()),
+    );
+    let of_pool = Arc::new(PoolMetrics::new(Arc::clone(&metrics), "files".into()));
+    let follow = || {
+        let now = Instant::now();
+        let _gone = pool.reap(now);
+        of_pool.follow(&pool, now);
+        of_pool.publish(&pool, 0, now);
+    };
+    configured(&pool, &[(1, "a")]);
+    follow();
+    let target = pool.snapshot(Instant::now()).targets()[0].clone();
+    let (session, other) = (of_pool.backend(&target), of_pool.backend(&target));
+    configured(&pool, &[(1, "b")]);
+    follow();
+    assert_eq!(shown(&metrics), (set(&["a", "b"]), set(&["b"])));
+    // A session that picked the backend under its old name counts under the new one.
+    assert_eq!(of_pool.backend(&target).name(), "b");
+    configured(&pool, &[]);
+    follow();
+    drop(session);
+    follow();
+    assert_eq!(shown(&metrics), (set(&["a"]), set(&[])));
+    assert!(!of_pool.is_unused());
+    metrics.session_ended("public", "files", Some(other.name()), ENDING);
+    drop(other);
+    follow();
+    assert_eq!(shown(&metrics), (set(&[]), set(&[])));
+    assert!(of_pool.is_unused());
+}
+
+#[test]
+fn a_removed_backend_does_not_speak_for_its_namesake() {
+    let (metrics, pool) = (
+        Arc::new(Metrics::new()),
+        Pool::new("files", 1, Instant::now()),
+    );
+    let of_pool = PoolMetrics::new(Arc::clone(&metrics), "files".into());
+    configured(&pool, &[(1, "a")]);
+    let load = Arc::clone(&pool.snapshot(Instant::now()).targets()[0].load);
+    let _session = load.enter();
+    configured(&pool, &[(2, "a")]);
+    of_pool.follow(&pool, Instant::now());
+    of_pool.publish(&pool, 0, Instant::now());
+    assert_eq!(pool.snapshot(Instant::now()).targets().len(), 2);
+    let serving = r#"ftplb_backend_standing{backend="a",pool="files",standing="serving"} 1"#;
+    assert!(metrics.render().contains(serving));
+}
+
+#[test]
+fn a_listener_that_is_removed_is_shown_no_longer() {
     let metrics = used();
-    let pool = PoolMetrics::new(Arc::clone(&metrics), "files".into());
-    let (before, mut after) = (target(), target());
-    after.id = BackendId(before.id.0 + 1);
-    pool.backend(&before);
-    pool.backend(&after);
-    pool.forget(&before);
-    assert!(metrics.render().contains("ftplb_backend_up{backend=\"a\""));
+    metrics.forget_listener("public");
+    let text = metrics.render();
+    assert!(!text.contains("ftplb_leases_in_use{"), "{text}");
+    assert!(text.contains("listener=\"public\""), "{text}");
+    metrics.forget_listener_sessions("public");
+    assert!(!metrics.render().contains("listener=\"public\""));
+}
+
+#[test]
+fn the_series_of_a_discovery_are_there_while_it_is() {
+    let metrics = Arc::new(Metrics::new());
+    let of_pool = PoolMetrics::new(Arc::clone(&metrics), "files".into());
+    let discovery = of_pool.discovery();
+    discovery.looked_up(LookupResult::Found);
+    discovery.set_backends(3);
+    let text = metrics.render();
+    for line in [
+        r#"ftplb_discovery_lookups_total{pool="files",result="ok"} 1"#,
+        r#"ftplb_discovery_lookups_total{pool="files",result="failed"} 0"#,
+        r#"ftplb_discovery_backends{pool="files"} 3"#,
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    drop(discovery);
+    assert!(!metrics.render().contains("ftplb_discovery_backends{"));
+}
+
+#[test]
+fn a_reload_that_fails_leaves_the_time_of_the_last_that_did_not() {
+    let metrics = Metrics::new();
+    let lines = || -> Vec<String> {
+        let text = metrics.render();
+        let all = text.lines().map(str::to_owned);
+        all.filter(|line| line.contains("reload") && !line.starts_with('#'))
+            .collect()
+    };
+    metrics.reloads.began();
+    let began = lines();
+    metrics.reloads.ended(false);
+    let failed = lines();
+    assert!(began.contains(&"ftplb_config_last_reload_successful 1".to_owned()));
+    assert!(failed.contains(&"ftplb_config_last_reload_successful 0".to_owned()));
+    assert!(failed.contains(&r#"ftplb_reloads_total{result="failed"} 1"#.to_owned()));
+    assert_eq!(began[0], failed[0], "{began:?}");
+    assert!(began[0].starts_with("ftplb_config_last_reload_success_timestamp_seconds 1"));
+    metrics.reloads.ended(true);
+    assert!(lines().contains(&"ftplb_config_last_reload_successful 1".to_owned()));
 }

@@ -9,12 +9,12 @@ pub(in crate::config::keepalived) const TOP: Grammar = Grammar {
     rows: &[&[
         taken(
             "virtual_server",
-            Takes::Block,
+            Takes::Head,
             "`[[listener]]` and `[[pool]]`, if it is FTP",
         ),
         taken(
             "virtual_server_group",
-            Takes::Block,
+            Takes::Head,
             "a `[[listener]]` for each address that is FTP",
         ),
         row(
@@ -86,10 +86,7 @@ pub(in crate::config::keepalived) const GLOBAL_DEFS: Grammar = Grammar {
         not("smtp_alert", MAIL),
         not("smtp_alert_checker", MAIL),
         not("no_checker_emails", MAIL),
-        not(
-            "rs_init_notifies",
-            "`on_up` is run when a backend comes up, at the start only if its pool is `alpha`",
-        ),
+        not("rs_init_notifies", "`on_up` is run when a backend comes up"),
         not("nftables_ipvs", KERNEL),
         not("snmp_vs_stats_update_interval", METRICS),
         not("snmp_rs_stats_update_interval", METRICS),

@@ -91,14 +91,14 @@ fn files_are_included_from_where_they_stand() {
     assert_eq!(
         lines(&files),
         [
-            "a /home/d",
+            "a /srv/d",
             "b",
             "abs /",
             "one",
             "two",
             "- include {x,d/y}.conf: there is no such file",
             "y",
-            "last /home",
+            "last /srv",
         ]
     );
 }

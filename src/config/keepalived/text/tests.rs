@@ -41,10 +41,10 @@ fn words_are_separated_by_space_and_by_double_quotes() {
     ];
     for (text, expected) in cases {
         let expected: Vec<String> = expected.iter().map(ToString::to_string).collect();
-        assert_eq!(words(text), (expected, Some(())), "{text}");
+        assert_eq!(words(text), (expected, true), "{text}");
     }
     let (words, closed) = words("a b \"c d");
-    assert_eq!((words.len(), closed), (2, None));
+    assert_eq!((words.len(), closed), (2, false));
 }
 
 #[test]

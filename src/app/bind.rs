@@ -1,0 +1,79 @@
+//! Listening sockets, and why one can not be had.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+
+use crate::net::socket;
+
+/// Listens on `address`. ftplb itself listens on `held` already.
+pub(super) fn bind(
+    address: SocketAddr,
+    backlog: i32,
+    held: &[SocketAddr],
+) -> anyhow::Result<TcpListener> {
+    let bound = socket::control_listener(address, backlog);
+    bound.with_context(|| match in_the_way(address, held) {
+        Some(other) => format!(
+            "cannot listen on {address} while ftplb listens on {other}: take that one out by one reload, and add this one by the next"
+        ),
+        None => format!(
+            "cannot listen on {address}: is the address this host's, the port free, and may ftplb bind it?"
+        ),
+    })
+}
+
+/// The one of `held` that keeps `address` from being had (K2).
+fn in_the_way(address: SocketAddr, held: &[SocketAddr]) -> Option<SocketAddr> {
+    let takes = |other: &&SocketAddr| {
+        let same_family = other.is_ipv4() == address.is_ipv4();
+        let is_wild = other.ip().is_unspecified() || address.ip().is_unspecified();
+        other.port() == address.port() && same_family && (is_wild || other.ip() == address.ip())
+    };
+    held.iter().find(takes).copied()
+}
+
+/// Everything that several tries have failed by, as one error each.
+pub(super) fn whole<T>(
+    tries: impl Iterator<Item = anyhow::Result<T>>,
+) -> Result<Vec<T>, Vec<anyhow::Error>> {
+    let (mut done, mut failed) = (Vec::new(), Vec::new());
+    for result in tries {
+        match result {
+            Ok(value) => done.push(value),
+            Err(error) => failed.push(error),
+        }
+    }
+    if failed.is_empty() {
+        Ok(done)
+    } else {
+        Err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_is_in_the_way_is_named() {
+        let taken = bind(([127, 0, 0, 1], 0).into(), 1, &[]).unwrap();
+        let address = taken.local_addr().unwrap();
+        let wild = SocketAddr::from(([0, 0, 0, 0], address.port()));
+        let other_port = SocketAddr::from(([0, 0, 0, 0], address.port() ^ 1));
+        let six = SocketAddr::from(([0; 8], address.port()));
+        let said = |held: &[SocketAddr]| format!("{:#}", bind(address, 1, held).unwrap_err());
+        for (held, named) in [(vec![other_port, wild], wild), (vec![address], address)] {
+            assert!(said(&held).contains(&format!("ftplb listens on {named}:")));
+        }
+        for held in [vec![], vec![other_port], vec![six]] {
+            assert!(said(&held).contains("the port free"), "{held:?}");
+        }
+        let error = bind(address, 1, &[]).unwrap_err();
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        assert_eq!(kind, Some(io::ErrorKind::AddrInUse));
+    }
+}

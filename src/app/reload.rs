@@ -1,0 +1,197 @@
+//! Going on with another configuration. Whatever can fail comes first; after that, nothing can.
+//!
+//! ```text
+//!   read, check ─▶ bind what is new ─▶ pools ─▶ listeners ─▶ admin ─▶ what is gone is let go
+//!       └── mistakes ─┴── told to the log and to whoever asked; nothing has changed
+//! ```
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use super::bind::bind;
+use super::{App, Load, listeners};
+use crate::config::diff::{self, Change, Effect};
+use crate::config::{Admin, ApiAddress, Config};
+use crate::ops::api::socket::ApiSocket;
+use crate::ops::fleet::{Fleet, Reload};
+use crate::ops::members::{Members, Surrounding};
+use crate::ops::{admin, api};
+use crate::telemetry::log::Filter;
+
+/// Sockets that are bound and not in use yet.
+#[derive(Default)]
+pub(super) struct Fresh {
+    listeners: listeners::Fresh,
+    admin: Option<TcpListener>,
+    api: Option<ApiSocket>,
+}
+
+impl App {
+    /// Binds what `config` wants and is not there yet; or says all that failed, and leaves nothing bound.
+    pub(super) fn bind(&self, config: &Config) -> Result<Fresh, Vec<anyhow::Error>> {
+        let loopback = match self.api.address() {
+            Some(ApiAddress::Loopback(address)) => Some(*address),
+            _ => None,
+        };
+        let asked = self.admin.address().copied().into_iter().chain(loopback);
+        let held: Vec<SocketAddr> = self.listeners.addresses().chain(asked).collect();
+        let listeners = self.listeners.bind(config, &held);
+        let Admin { address, api } = &config.admin;
+        let admin = { &self.admin }.fresh(address.as_ref(), |at| bind(*at, BACKLOG, &held));
+        let api = self.api.fresh(api.as_ref(), ApiSocket::bind);
+        match (listeners, admin, api) {
+            (Ok(listeners), Ok(admin), Ok(api)) => Ok(Fresh {
+                listeners,
+                admin,
+                api,
+            }),
+            (listeners, admin, api) => {
+                let errors = listeners.err().unwrap_or_default().into_iter();
+                let api = api.err().map(anyhow::Error::from);
+                Err(errors.chain(admin.err()).chain(api).collect())
+            }
+        }
+    }
+
+    /// Does what is asked, and tells the log, the metrics and whoever asked.
+    pub(super) async fn serve_reload(&mut self, reload: Reload, load: &Load) {
+        let result = self.reload(load).await;
+        match &result {
+            Ok(changes) => tell(changes),
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    tracing::error!("reload: {mistake}");
+                }
+                tracing::error!(
+                    mistakes = mistakes.len(),
+                    "reload failed: the configuration in effect is as before"
+                );
+            }
+        }
+        self.fleet.process.metrics.reloads.ended(result.is_ok());
+        // Whoever asked may have gone; the log has it.
+        let _told_or_gone = reload.reply.send(result);
+    }
+
+    /// Whoever asks from now on, or waits already, hears that ftplb stops.
+    pub(super) fn refuse_reloads(&mut self) {
+        self.reloads.close();
+        while self.reloads.try_recv().is_ok() {}
+    }
+
+    async fn reload(&mut self, load: &Load) -> Result<Vec<Change>, Vec<String>> {
+        let load = Arc::clone(load);
+        let loaded = tokio::task::spawn_blocking(move || load()).await;
+        let mut config = loaded.unwrap_or_else(|_| Err(vec![PANICKED.to_owned()]))?;
+        let text = |error: anyhow::Error| format!("{error:#}");
+        let filter = Filter::parse(&config.log.filter).map_err(|error| vec![text(error.into())])?;
+        let bound = self.bind(&config);
+        let fresh = bound.map_err(|errors| errors.into_iter().map(text).collect::<Vec<_>>())?;
+        let changes = diff::diff(&self.config, &config);
+        diff::keep_what_needs_a_restart(&self.config, &mut config);
+        self.config = config;
+        self.log_filter.set(filter);
+        self.configure(fresh).await;
+        Ok(changes)
+    }
+
+    /// Brings everything in step with the configuration. Nothing in here can fail.
+    pub(super) async fn configure(&mut self, fresh: Fresh) {
+        let (config, fleet) = (&self.config, &self.fleet);
+        let before = fleet.all_pools();
+        let mut pools = Vec::new();
+        for (index, of_config) in config.pools.iter().enumerate() {
+            pools.push(pool(config, index, of_config.clone(), &before, fleet));
+        }
+        let is_configured = |pool: &Arc<Members>| { pools.iter() }.any(|it| Arc::ptr_eq(it, pool));
+        let gone: Vec<_> = { before.into_iter() }
+            .filter(|pool| !is_configured(pool))
+            .collect();
+        fleet.pools.store(Arc::new(pools));
+        fleet.leaving.store(Arc::new(gone.clone()));
+        let listeners = &mut self.listeners;
+        listeners.configure(config, fleet, fresh.listeners).await;
+        self.open_doors(fresh.admin, fresh.api);
+        // No listener picks from them any more.
+        for pool in &gone {
+            pool.retire();
+        }
+    }
+
+    /// Answers operators where the configuration says.
+    fn open_doors(&mut self, admin: Option<TcpListener>, api: Option<ApiSocket>) {
+        let Admin {
+            address,
+            api: orders,
+        } = &self.config.admin;
+        let fleet = &self.fleet;
+        let closed =
+            { &mut self.admin }.move_to(address.as_ref(), admin, &self.aside, |listener, stop| {
+                if let Ok(address) = listener.local_addr() {
+                    tracing::info!(%address, "serving /metrics, /healthz and /readyz");
+                }
+                admin::serve(listener, Arc::clone(fleet), stop)
+            });
+        if let Some(address) = closed {
+            tracing::info!(%address, "not serving /metrics, /healthz and /readyz there any more");
+        }
+        let closed =
+            { &mut self.api }.move_to(orders.as_ref(), api, &self.aside, |socket, stop| {
+                tracing::info!(address = %socket, "taking orders");
+                api::serve(socket, Arc::clone(fleet), stop)
+            });
+        if let Some(address) = closed {
+            tracing::info!(?address, "taking no more orders there");
+        }
+    }
+}
+
+/// Connections to the admin address that wait to be accepted.
+const BACKLOG: i32 = 64;
+
+/// The pool of the configuration that is called like `of_config`: a new one if there was none in `before`.
+fn pool(
+    config: &Config,
+    index: usize,
+    of_config: crate::config::Pool,
+    before: &[Arc<Members>],
+    fleet: &Fleet,
+) -> Arc<Members> {
+    let listener = config.listeners.iter().find(|of| of.pool == index);
+    let surrounding = Surrounding {
+        scripts: config.scripts.clone(),
+        backend_drain: config.timeouts.backend_drain,
+        listener: listener.map(|listener| listener.address),
+    };
+    let known = { before.iter() }.find(|pool| **pool.parts.pool.name() == *of_config.name);
+    match known {
+        Some(known) => {
+            known.configure(of_config, surrounding);
+            Arc::clone(known)
+        }
+        None => Members::new(of_config, surrounding, fleet),
+    }
+}
+
+fn tell(changes: &[Change]) {
+    if changes.is_empty() {
+        tracing::info!("reload: nothing has changed");
+        return;
+    }
+    for change in changes {
+        match change.effect {
+            Effect::Applied => tracing::info!("reload: {change}"),
+            Effect::NeedsRestart => tracing::warn!("reload: {change}"),
+        }
+    }
+    tracing::info!(
+        changes = changes.len(),
+        "reload: the new configuration is in effect"
+    );
+}
+
+/// What is left to say of an error of ftplb's own; the panic is on standard error.
+const PANICKED: &str =
+    "the configuration could not be read by an error of ftplb's own: please report it";
