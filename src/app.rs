@@ -186,3 +186,6 @@ const LAST_SCRIPTS: Duration = Duration::from_secs(10);
 
 /// For the admin address and the API to finish their answers.
 const ASIDE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

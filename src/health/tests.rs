@@ -181,6 +181,32 @@ fn an_ejection_is_bounded_and_needs_a_rule() {
     assert!((0..100).all(|_| health.on_live_failure(now, true).is_none()));
 }
 
+#[test]
+fn checks_that_come_back_tell_what_they_find() {
+    let now = Instant::now();
+    let mut health = Health::new(&[CHECK], false, None);
+    assert_eq!(
+        health.on_verdict(CHECK, Verdict::Down),
+        Some(Availability::Down)
+    );
+    health.reconfigure(&[], false, None);
+    assert_eq!(health.availability(now), Availability::Up);
+    assert_eq!(health.verdict(), Verdict::Unknown, "nobody checks");
+    health.reconfigure(&[OTHER], false, None);
+    assert_eq!(
+        health.on_verdict(OTHER, Verdict::Down),
+        Some(Availability::Down)
+    );
+    // One more that is added begins with what is known, and is no news.
+    health.reconfigure(&[OTHER, CHECK], false, None);
+    assert_eq!(health.verdict_of(CHECK), Some(Verdict::Down));
+    assert_eq!(health.on_verdict(OTHER, Verdict::Up), None);
+    assert_eq!(
+        health.on_verdict(CHECK, Verdict::Up),
+        Some(Availability::Up)
+    );
+}
+
 proptest! {
     #[test]
     fn checks_never_flap_faster_than_their_thresholds(

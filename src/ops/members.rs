@@ -1,12 +1,9 @@
 //! The members of one pool: those that are configured and those that are discovered. Keeps the pool, its
 //! checks and its metrics in step with them, tells what changes, and lets go whom nobody wants any more.
 //!
-//! ```text
-//!   Draining, Removed:  Retire ──── half of backend_drain ───▶ Drain ──── backend_drain ───▶ Kill
-//!   Disabled:           Kill at once
-//! ```
 //! Lock order: the state of a check's run, then `inner`, then the pool's own.
 
+mod leaving;
 mod news;
 mod wanted;
 
@@ -15,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use self::leaving::order_of;
 use self::wanted::{Wanted, settings};
 use crate::balance::{BackendId, News, Pool, Standing, Target};
 use crate::config::{self, Notify, Scripts};
@@ -25,7 +23,6 @@ use crate::ops::journal::Journal;
 use crate::ops::notify::Notifier;
 use crate::proxy::service::PoolParts;
 use crate::proxy::sessions::Sessions;
-use crate::session::Order;
 use crate::telemetry::metrics::PoolMetrics;
 
 /// A pool that runs.
@@ -292,17 +289,6 @@ impl Members {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What the sessions of a backend are told that has not served for `since`.
-fn order_of(standing: Standing, since: Duration, limit: Duration) -> Order {
-    if standing == Standing::Disabled || since >= limit {
-        Order::Kill
-    } else if since >= limit / 2 {
-        Order::Drain
-    } else {
-        Order::Retire
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod clients;
 mod console;
+mod dns;
 mod netns;
 mod process;
 mod proxy;
@@ -26,6 +27,7 @@ mod api_room;
 mod bad_inputs_data;
 mod bad_inputs_lines;
 mod bad_inputs_replies;
+mod discovery;
 mod endings;
 mod faults;
 mod health;
@@ -37,4 +39,6 @@ mod lifecycle;
 mod matrix;
 mod networks;
 mod pool;
+mod reload;
+mod reload_mirror;
 mod transfers;

@@ -175,6 +175,40 @@ impl Proxy {
         Setup::new(backends).start()
     }
 
+    /// A balancer with this configuration, which makes it listen at `address` and `admin`.
+    pub(crate) fn with(config: &str, address: SocketAddr, admin: SocketAddr) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("ftplb.toml"), config).unwrap();
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(["run", "-c"])
+            .arg(home.path().join("ftplb.toml"));
+        Self::start(command, address, admin, &Place::Host, home)
+    }
+
+    /// Writes another configuration and has it read. Whether it is in effect.
+    pub(crate) fn reload(&mut self, config: &str) -> bool {
+        let done = self.reloads();
+        fs::write(self.home.path().join("ftplb.toml"), config).unwrap();
+        self.signal(Signal::SIGHUP);
+        eventually("the configuration is read", || {
+            self.reloads().len() > done.len()
+        });
+        !self.reloads().last().unwrap().contains("reload failed")
+    }
+
+    /// The last log line of each reload.
+    fn reloads(&self) -> Vec<String> {
+        let log = self.log();
+        let is_last = |line: &&str| {
+            let said = field(line, "message");
+            said.starts_with("reload failed")
+                || said.starts_with("reload: nothing has changed")
+                || said.starts_with("reload: the new configuration is in effect")
+        };
+        log.lines().filter(is_last).map(String::from).collect()
+    }
+
     /// Runs `command`, which makes ftplb listen at `address` and `admin`.
     pub(crate) fn start(
         mut command: Command,

@@ -13,6 +13,8 @@ use crate::config::similar::similar;
 pub(super) struct Rule {
     pub(super) command: Option<Command>,
     pub(super) service: Option<Service>,
+    /// The firewall mark is one of IPv6.
+    is_ipv6: bool,
     pub(super) server: Option<String>,
     pub(super) scheduler: Option<String>,
     pub(super) flags: Vec<String>,
@@ -106,6 +108,9 @@ impl Rule {
             }
             rule.take(spelling, word, value);
         }
+        if let Some(service) = &mut rule.service {
+            service.is_ipv6 |= rule.is_ipv6;
+        }
         if rule.command.is_none() {
             let hint = "what ipvsadm-save -n prints: -A and -a, each on a line of its own";
             return Err(Mistake::new(
@@ -129,11 +134,7 @@ impl Rule {
             Name::Udp => self.service(Protocol::Udp, text),
             Name::Sctp => self.service(Protocol::Sctp, text),
             Name::Fwmark => self.service(Protocol::Mark, text),
-            Name::Ipv6 => {
-                if let Some(service) = &mut self.service {
-                    service.is_ipv6 = true;
-                }
-            }
+            Name::Ipv6 => self.is_ipv6 = true,
             Name::Server => self.server = Some(text.to_owned()),
             Name::Kind(kind) => self.kind = Some(kind),
             Name::Scheduler => self.scheduler(text),

@@ -78,6 +78,9 @@ fn a_rule_is_spelled_in_many_ways() {
     assert_eq!(rule("-A -t [::1]:21 -M 64").netmask, Some(Netmask::V6(64)));
     assert_eq!(rule("-A -f 0x15").service.unwrap().mark(), Some(21));
     assert_eq!(rule("-A -f 21 -6").service.unwrap().mark(), Some(21));
+    let marks = ["-A -f 21 -6", "-A -6 -f 21"].map(|line| rule(line).service.unwrap());
+    assert_eq!(marks[0], marks[1]);
+    assert_ne!(marks[0], rule("-A -f 21").service.unwrap());
     assert_eq!(rule("-LnZ").command, Some(options::Command::Other));
 }
 

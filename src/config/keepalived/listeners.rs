@@ -51,7 +51,9 @@ impl<'t> Heads<'t> {
 
     /// What the head of `server` says.
     pub(super) fn judge(&mut self, server: &Directive, ledger: &mut Ledger) -> Head {
-        if let Some(protocol) = protocol(server)
+        // Of marks keepalived ignores it.
+        if server.argument() != Some("fwmark")
+            && let Some(protocol) = protocol(server)
             && ["UDP", "SCTP"].contains(&protocol.to_uppercase().as_str())
         {
             return Head::Other(format!("not FTP: protocol {protocol}"));
@@ -207,7 +209,7 @@ impl Found {
 }
 
 /// The protocol that counts in the block of a virtual server.
-pub(super) fn protocol(server: &Directive) -> Option<&str> {
+fn protocol(server: &Directive) -> Option<&str> {
     let lines = server.children().iter().rev();
     let mut protocols = lines.filter(|line| line.keyword == "protocol");
     protocols.find_map(Directive::argument)

@@ -161,7 +161,7 @@ fn address(
         return Address::LeftOut;
     }
     if kind != "NAT" && port != 0 && port != behind.port {
-        let what = format!("port {}, as {kind} has it", behind.port);
+        let what = format!("port {}, since {kind} changes no port", behind.port);
         ledger.differs(directive.id, what);
     }
     let is_own = kind == "NAT" && port != 0;

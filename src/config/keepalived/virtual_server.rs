@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use super::checks::note_user;
 use super::grammar::server;
-use super::listeners::protocol;
 use super::real_server::{Behind, RealServer, note_kind};
 use super::section::Section;
 use super::tree::Directive;
@@ -28,11 +27,7 @@ pub(super) fn service(
         ledger.mistake(directive.id, Mistake::new("lacks its block", hint));
         ledger.leave_out();
     }
-    let is_address = !matches!(directive.argument(), Some("group" | "fwmark"));
-    if is_address && protocol(directive).is_none() {
-        let what = "taken as TCP; keepalived takes UDP where no protocol is named";
-        ledger.differs(directive.id, what);
-    }
+    note_protocol(directive, &section, ledger);
     let kinds = ["lb_kind", "lvs_method", "sorry_server_lvs_method"];
     note_kind(&section, &kinds, ledger);
     let is_ipv4 = front
@@ -74,6 +69,22 @@ pub(super) fn service(
         backends,
         differences,
     })
+}
+
+/// A protocol that is missing, or that is not TCP, which only that of a firewall mark can be here.
+fn note_protocol(directive: &Directive, section: &Section<'_>, ledger: &mut Ledger) {
+    let is_mark = directive.argument() == Some("fwmark");
+    match section.word("protocol") {
+        None if !is_mark && section.one("protocol").is_none() => {
+            let what = "taken as TCP; keepalived takes UDP where no protocol is named";
+            ledger.differs(directive.id, what);
+        }
+        Some(protocol) if !protocol.value.eq_ignore_ascii_case("TCP") => {
+            let why = "keepalived ignores it: the firewall mark counts";
+            ledger.not_applicable(protocol.by, why);
+        }
+        _ => {}
+    }
 }
 
 /// The servers that keepalived takes, and what each says of `alpha`.
