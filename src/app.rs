@@ -97,7 +97,7 @@ impl App {
                 biased;
                 () = stop.drain.cancelled() => break false,
                 () = self.listeners.failed() => break true,
-                Some(reload) = self.reloads.recv() => self.serve_reload(reload, &load).await,
+                Some(reload) = self.reloads.recv() => self.serve_reload(reload, &load, &stop.drain).await,
             }
         };
         stop.drain.cancel();

@@ -172,6 +172,8 @@ fn serve(config: Config, load: Load, logging: &Logging, ready: impl FnOnce()) ->
         ready();
         app.run(stop, load).await
     });
+    // A configuration that is being read from a disk that hangs keeps nobody.
+    runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

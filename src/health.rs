@@ -105,9 +105,18 @@ impl Health {
     /// verdict, and one that is new begins with what all of them said, so that a reload neither brings
     /// back a dead backend nor takes away one that serves.
     pub fn reconfigure(&mut self, checks: &[CheckId], alpha: bool, rule: Option<EjectionRule>) {
-        let of_all = self.verdict();
+        // Whoever was given sessions without a check's word is not taken away for want of it.
+        let is_trusted = self.verdict() == Verdict::Unknown && !self.is_awaited() && alpha;
+        let of_all = if is_trusted {
+            Verdict::Up
+        } else {
+            self.verdict()
+        };
         let known = |id: &CheckId| self.checks.iter().find(|(known, _)| known == id);
-        let verdict = |id: &CheckId| known(id).map_or(of_all, |(_, verdict)| *verdict);
+        let verdict = |id: &CheckId| match known(id) {
+            Some((_, Verdict::Unknown)) | None => of_all,
+            Some((_, verdict)) => *verdict,
+        };
         self.checks = checks.iter().map(|id| (*id, verdict(id))).collect();
         self.said = { self.overall() }.filter(|_| !checks.is_empty());
         self.alpha = alpha;
@@ -115,6 +124,11 @@ impl Health {
         if rule.is_none() {
             self.ejected_until = None;
         }
+    }
+
+    /// Whether it is down because not all checks have spoken yet.
+    fn is_awaited(&self) -> bool {
+        self.alpha && self.overall().is_none()
     }
 
     /// What the checks say together, if there are any and all have spoken.

@@ -1,5 +1,6 @@
 //! Listening sockets, and why one can not be had.
 
+use std::io;
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
@@ -13,7 +14,12 @@ pub(super) fn bind(
     backlog: i32,
     held: &[SocketAddr],
 ) -> anyhow::Result<TcpListener> {
-    let bound = socket::control_listener(address, backlog);
+    let mut bound = socket::control_listener(address, backlog);
+    let is_absent = |error: &io::Error| error.kind() == io::ErrorKind::AddrNotAvailable;
+    if bound.as_ref().is_err_and(is_absent) {
+        tracing::warn!(%address, "this host does not have the address (yet): clients come when it has");
+        bound = socket::control_listener_ahead(address, backlog);
+    }
     bound.with_context(|| match in_the_way(address, held) {
         Some(other) => format!(
             "cannot listen on {address} while ftplb listens on {other}: take that one out by one reload, and add this one by the next"
@@ -54,8 +60,6 @@ pub(super) fn whole<T>(
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
     #[tokio::test]

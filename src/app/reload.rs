@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::bind::bind;
 use super::{App, Load, listeners};
@@ -56,8 +57,14 @@ impl App {
     }
 
     /// Does what is asked, and tells the log, the metrics and whoever asked.
-    pub(super) async fn serve_reload(&mut self, reload: Reload, load: &Load) {
-        let result = self.reload(load).await;
+    /// Nothing is done any more once `stop` says so: the file may be on a disk that hangs.
+    pub(super) async fn serve_reload(
+        &mut self,
+        reload: Reload,
+        load: &Load,
+        stop: &CancellationToken,
+    ) {
+        let result = self.reload(load, stop).await;
         match &result {
             Ok(changes) => tell(changes),
             Err(mistakes) => {
@@ -81,9 +88,16 @@ impl App {
         while self.reloads.try_recv().is_ok() {}
     }
 
-    async fn reload(&mut self, load: &Load) -> Result<Vec<Change>, Vec<String>> {
+    async fn reload(
+        &mut self,
+        load: &Load,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Change>, Vec<String>> {
         let load = Arc::clone(load);
-        let loaded = tokio::task::spawn_blocking(move || load()).await;
+        let loading = tokio::task::spawn_blocking(move || load());
+        let Some(loaded) = stop.run_until_cancelled(loading).await else {
+            return Err(vec![STOPPING.to_owned()]);
+        };
         let mut config = loaded.unwrap_or_else(|_| Err(vec![PANICKED.to_owned()]))?;
         let text = |error: anyhow::Error| format!("{error:#}");
         let filter = Filter::parse(&config.log.filter).map_err(|error| vec![text(error.into())])?;
@@ -191,6 +205,9 @@ fn tell(changes: &[Change]) {
         "reload: the new configuration is in effect"
     );
 }
+
+/// Whoever stops has no use for another configuration.
+const STOPPING: &str = "ftplb is stopping";
 
 /// What is left to say of an error of ftplb's own; the panic is on standard error.
 const PANICKED: &str =

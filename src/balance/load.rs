@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 pub struct Load {
     /// Sessions that were given to the backend and have not ended.
     active: AtomicU32,
+    /// Checks of the way through ftplb's own listener.
+    checks: AtomicU32,
     /// Sessions that were given to it in all.
     total: AtomicU64,
     /// 0: no limit.
@@ -26,7 +28,10 @@ pub struct Load {
 /// One session of a backend, counted until this is dropped.
 #[derive(Debug)]
 #[must_use = "the session is counted only while this lives"]
-pub struct Entered(Arc<Load>);
+pub struct Entered {
+    load: Arc<Load>,
+    is_check: bool,
+}
 
 impl Load {
     /// The sessions that the backend has now.
@@ -47,16 +52,24 @@ impl Load {
 
     /// Sets what [`Load::limits`] returns. Sessions that are there stay.
     pub fn set_limits(&self, most: u32, resume: u32) {
+        // What has not changed has no effect: a backend that is full stays so.
+        if self.limits() == (most, resume) {
+            return;
+        }
         self.most.store(most, Ordering::Relaxed);
         self.resume.store(resume, Ordering::Relaxed);
-        let active = self.active();
-        self.full
-            .store(most > 0 && active >= most, Ordering::Relaxed);
+        self.full.store(false, Ordering::Relaxed);
     }
 
     /// Whether it may be given no more sessions for now.
     pub fn is_full(&self) -> bool {
-        self.full.load(Ordering::Relaxed)
+        let most = self.most.load(Ordering::Relaxed);
+        self.full.load(Ordering::Relaxed) || (most > 0 && self.active() >= most)
+    }
+
+    /// How many checks of the way to it are there now, which count as nothing else.
+    pub fn checks(&self) -> u32 {
+        self.checks.load(Ordering::Relaxed)
     }
 
     /// Counts one session more until the returned value is dropped. `None` if it has as many as it may.
@@ -71,19 +84,29 @@ impl Load {
             self.full.store(true, Ordering::Relaxed);
         }
         self.total.fetch_add(1, Ordering::Relaxed);
-        Some(Entered(Arc::clone(self)))
+        Some(Entered {
+            load: Arc::clone(self),
+            is_check: false,
+        })
     }
 
-    /// The same for a session that must be let in: a check of the way to this very backend.
-    pub fn enter_anyway(self: &Arc<Self>) -> Entered {
-        self.active.fetch_add(1, Ordering::Relaxed);
-        Entered(Arc::clone(self))
+    /// The same for a check of the way to this very backend: it is let in, and takes nobody's place.
+    pub fn enter_as_check(self: &Arc<Self>) -> Entered {
+        self.checks.fetch_add(1, Ordering::Relaxed);
+        Entered {
+            load: Arc::clone(self),
+            is_check: true,
+        }
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let load = &self.0;
+        let load = &self.load;
+        if self.is_check {
+            load.checks.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
         let active = load.active.fetch_sub(1, Ordering::Relaxed) - 1;
         let (most, resume) = load.limits();
         let has_room = match resume {
@@ -126,6 +149,33 @@ mod tests {
             let still_full = freed.take_while(|is_full| *is_full).count();
             assert_eq!(still_full + 1, frees, "{most} {resume}");
         }
+    }
+
+    #[test]
+    fn a_check_takes_nobody_s_place() {
+        let load = Arc::new(Load::default());
+        load.set_limits(1, 0);
+        let check = load.enter_as_check();
+        assert!(!load.is_full());
+        assert_eq!((load.active(), load.checks(), load.total()), (0, 1, 0));
+        let session = load.enter();
+        assert!(session.is_some() && load.is_full());
+        drop(check);
+        assert!(load.is_full(), "the session is still there");
+        drop(session);
+        assert_eq!((load.active(), load.checks()), (0, 0));
+    }
+
+    #[test]
+    fn limits_that_do_not_change_keep_a_full_backend_full() {
+        let load = Arc::new(Load::default());
+        load.set_limits(4, 1);
+        let mut sessions: Vec<_> = (0..4).map_while(|_| load.enter()).collect();
+        drop(sessions.pop());
+        load.set_limits(4, 1);
+        assert!(load.is_full(), "three are not below one");
+        load.set_limits(5, 1);
+        assert!(!load.is_full(), "there is new room");
     }
 
     #[test]

@@ -131,8 +131,14 @@ impl Pool {
         if snapshot.next_change().is_none_or(|at| now < at) {
             return snapshot;
         }
+        let mut roster = self.roster();
+        let current = self.snapshot.load_full();
+        if current.next_change().is_none_or(|at| now < at) {
+            // Another was quicker.
+            return current;
+        }
         // Time alone changes neither a check's verdict nor the quorum: there is no news.
-        let _no_news = self.swap(&mut self.roster(), now);
+        let _no_news = self.swap(&mut roster, now);
         self.snapshot.load_full()
     }
 
@@ -151,13 +157,13 @@ impl Pool {
         let affinity = self.affinity.load();
         let client = request.client.ip();
         let before = { affinity.as_ref() }.and_then(|affinity| affinity.lookup(client, now));
-        let mut tried = std::borrow::Cow::Borrowed(tried);
+        let (asked, mut tried) = (tried, std::borrow::Cow::Borrowed(tried));
         loop {
             let index = before
                 .and_then(|address| snapshot.find(address, &tried))
                 .or_else(|| snapshot.pick(request, &tried, &self.memory, now));
             let Some(target) = index.and_then(|index| snapshot.targets().get(index)) else {
-                return Err(if snapshot.is_full(&tried) {
+                return Err(if snapshot.is_full(asked) {
                     NoPick::Full
                 } else {
                     NoPick::NoneUp
@@ -188,7 +194,7 @@ impl Pool {
             .find(|target| target.address == address)
             .ok_or(NoPick::NoneUp)?;
         Ok(Pick {
-            _entered: target.load.enter_anyway(),
+            _entered: target.load.enter_as_check(),
             target: target.clone(),
         })
     }

@@ -124,7 +124,8 @@ impl Roster {
 
     pub(super) fn reap(&mut self, now: Instant) -> Vec<Target> {
         let is_gone = |backend: &mut Backend| {
-            backend.standing == Standing::Removed && backend.load.active() == 0
+            backend.standing == Standing::Removed
+                && backend.load.active() + backend.load.checks() == 0
         };
         let gone = self.backends.extract_if(.., is_gone);
         gone.map(|backend| backend.target(0, now)).collect()

@@ -176,11 +176,10 @@ impl Snapshot {
         self.targets.iter().find(|target| target.id == id)
     }
 
-    /// Whether there is a backend that would be available if it had room, leaving out those of `tried`
-    /// that have some.
+    /// Whether there is a backend, not one of `tried`, that would be available if it had room.
     pub fn is_full(&self, tried: &[BackendId]) -> bool {
         let mut available = self.candidates(tried).available();
-        available.any(|(_, target)| target.load.is_full())
+        available.any(|(_, target)| !tried.contains(&target.id) && target.load.is_full())
     }
 
     /// Whether enough of the pool is alive.

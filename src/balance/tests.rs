@@ -496,11 +496,20 @@ fn a_full_backend_is_left_out_and_a_full_pool_says_so() {
         pick.map(|pick| place(&pick)).unwrap_err()
     };
     assert_eq!(refused(&[]), NoPick::Full);
+    assert_eq!(refused(&[0]), NoPick::Full, "the other may have room yet");
+    assert_eq!(
+        refused(&[0, 1]),
+        NoPick::NoneUp,
+        "nobody is left to wait for"
+    );
     report(&pool, 0, false, now);
     report(&pool, 1, false, now);
     assert_eq!(refused(&[]), NoPick::NoneUp, "room is no help");
     let exactly = pool.pick_exactly(([10, 0, 0, 1], 21).into(), now).unwrap();
     assert_eq!(place(&exactly), 0, "a check of the way is let in");
+    report(&pool, 0, true, now);
+    drop(sessions);
+    assert_eq!(picked(&pool, &[], now), Some(0), "and takes nobody's place");
 }
 
 #[test]

@@ -26,7 +26,11 @@ enum Order {
         #[arg(long)]
         json: bool,
     },
-    /// No new sessions; those that are there finish what they do, and end when their clients pause.
+    /// No new sessions; those that are there end when their clients pause, or by a deadline.
+    ///
+    /// A session ends when its client has paused for `timeouts.drain_idle`; after half of
+    /// `timeouts.backend_drain` (5m) at the next moment without a command or a transfer. At
+    /// `timeouts.backend_drain` what is left is cut. `resume` takes it back; `weight 0` never ends a session.
     Drain {
         /// Its name or address; POOL/BACKEND where that is not clear.
         #[arg(value_name = "BACKEND")]
@@ -43,12 +47,16 @@ enum Order {
         patience: Patience,
     },
     /// Serve again after a drain, or after it was disabled.
+    ///
+    /// A drain is taken back for the sessions that are still there as well.
     Resume {
         /// Its name or address; POOL/BACKEND where that is not clear.
         #[arg(value_name = "BACKEND")]
         backend: String,
     },
     /// Another share of the new sessions, until the configuration says another; 0 is none.
+    ///
+    /// 0 never ends a session: what LVS calls quiesce.
     Weight {
         /// Its name or address; POOL/BACKEND where that is not clear.
         #[arg(value_name = "BACKEND")]

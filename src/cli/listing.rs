@@ -191,7 +191,8 @@ fn listing(
 
 /// A service with its scheduler and flags.
 fn flags(listener: &ListenerStatus, pool: &PoolStatus) -> String {
-    let service = format!("{} {}", service_name(listener), pool.scheduler);
+    let quorum = if pool.quorum { "" } else { " quorum lost" };
+    let service = format!("{} {}{quorum}", service_name(listener), pool.scheduler);
     let Some(AffinityRuleStatus {
         timeout_seconds,
         prefix_v4,

@@ -31,7 +31,8 @@ pub fn import(path: &str, host: &dyn Host, options: &Options) -> Import {
                 if line.is_empty() || line.starts_with('#') {
                     continue;
                 }
-                let id = ledger.enter(&shared, index + 1, line);
+                let start: String = line.chars().take(SHOWN).collect();
+                let id = ledger.enter(&shared, index + 1, &start);
                 if index == MOST_LINES {
                     let message = format!("more than {MOST_LINES} lines");
                     let hint = "give ftplb the rules of FTP only";
@@ -81,6 +82,9 @@ fn report_unused_marks(targets: &Targets, rules: &Rules, ledger: &mut Ledger) {
 
 /// Each is compared with those before it. Many times what one kernel holds.
 const MOST_LINES: usize = 20_000;
+
+/// Characters of a line that are shown: more than of any rule.
+const SHOWN: usize = 400;
 
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,11 @@
 /// The name that is most like `written`, if any is so like it that a slip explains the difference.
 pub(super) fn similar<'n>(written: &str, names: &[&'n str]) -> Option<&'n str> {
     let slips = 1 + written.len() / 4;
+    let length = written.chars().count();
     names
         .iter()
+        // Each character too many is a slip of its own: most names need no closer look.
+        .filter(|name| name.chars().count().abs_diff(length) <= slips)
         .map(|name| (distance(written, name), *name))
         .min()
         .filter(|(distance, _)| *distance <= slips)

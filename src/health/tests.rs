@@ -84,6 +84,21 @@ fn new_checks_begin_with_what_was_known() {
 }
 
 #[test]
+fn alpha_waits_for_no_check_of_a_backend_that_serves_already() {
+    let now = Instant::now();
+    for before in [&[][..], &[CHECK]] {
+        let mut health = Health::new(before, false, None);
+        health.reconfigure(&[CHECK], true, None);
+        assert_eq!(health.availability(now), Availability::Up, "{before:?}");
+        health.on_verdict(CHECK, Verdict::Down);
+        assert_eq!(health.availability(now), Availability::Down);
+    }
+    let mut awaited = Health::new(&[CHECK], true, None);
+    awaited.reconfigure(&[CHECK, OTHER], true, None);
+    assert_eq!(awaited.availability(now), Availability::Down);
+}
+
+#[test]
 fn live_failures_in_a_row_eject_for_a_while() {
     let now = Instant::now();
     let mut health = Health::new(&[CHECK], false, Some(RULE));

@@ -15,8 +15,27 @@ pub fn control_listener(address: SocketAddr, backlog: i32) -> io::Result<TcpList
     listen(socket, backlog)
 }
 
+/// The same at an address that this host does not have yet: the virtual IP of a stand-by, which VRRP or the
+/// like moves here later.
+pub fn control_listener_ahead(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+    let socket = unbound(address)?;
+    if address.is_ipv6() {
+        socket.set_freebind_v6(true)?;
+    } else {
+        socket.set_freebind_v4(true)?;
+    }
+    socket.bind(&address.into())?;
+    listen(socket, backlog)
+}
+
 /// A non-blocking TCP socket that is bound to `address`, which may be in `TIME_WAIT` (K2).
 pub(super) fn bound(address: SocketAddr) -> io::Result<Socket> {
+    let socket = unbound(address)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn unbound(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -27,7 +46,6 @@ pub(super) fn bound(address: SocketAddr) -> io::Result<Socket> {
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    socket.bind(&address.into())?;
     Ok(socket)
 }
 

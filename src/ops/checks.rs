@@ -302,12 +302,14 @@ async fn keep_checking(run: Weak<Run>, check: HealthCheck) {
         let Some(run) = run.upgrade() else { return };
         let is_doubted = run.take(&result, started.elapsed());
         drop(run);
-        let pause = if is_doubted {
-            check.retry_interval
+        // After a failure the pause counts from its end, as keepalived's does: a server that lets checks run
+        // into their timeout gets the same time to come to itself.
+        let next = if is_doubted {
+            Instant::now() + check.retry_interval
         } else {
-            check.interval
+            started + check.interval
         };
-        tokio::time::sleep_until(started + pause).await;
+        tokio::time::sleep_until(next).await;
     }
 }
 

@@ -4,7 +4,7 @@
 //! ```text
 //!   ask ── records, nothing, or no answer ─▶ what is known ─▶ tell, if that is news ─▶ pause ─▶ ask …
 //! ```
-//! The pause is the TTL of the answer within the bounds of the configuration. What [`known`] does with
+//! The pause is the TTL of the answer within the bounds of the configuration. What `known` does with
 //! an answer that says nothing decides whether backends leave.
 
 mod known;
@@ -260,6 +260,3 @@ impl Follow {
 /// Backends of one name. Each costs its checks and its metrics, and each answer of DNS has room for far less
 /// than a few thousand.
 const MOST_FOUND: usize = 1_000;
-
-#[cfg(test)]
-mod tests;

@@ -23,6 +23,7 @@ use crate::ops::journal::Journal;
 use crate::ops::notify::Notifier;
 use crate::proxy::service::PoolParts;
 use crate::proxy::sessions::Sessions;
+use crate::session::Order;
 use crate::telemetry::metrics::PoolMetrics;
 
 /// A pool that runs.
@@ -164,9 +165,11 @@ impl Members {
             self.journal.observe(&snapshot, now);
             let leaves = |target: &&Target| target.standing != Standing::Serving;
             let leaving: Vec<_> = { snapshot.targets().iter() }.filter(leaves).collect();
-            inner
-                .leaving
-                .retain(|id, _| leaving.iter().any(|target| target.id == *id));
+            let still_leaves = |id: &BackendId| leaving.iter().any(|target| target.id == *id);
+            for id in inner.leaving.keys().filter(|id| !still_leaves(id)) {
+                self.sessions.order_backend(name, *id, Order::Stay);
+            }
+            inner.leaving.retain(|id, _| still_leaves(id));
             for target in leaving {
                 let since = *inner.leaving.entry(target.id).or_insert(now);
                 let order = order_of(target.standing, now - since, limit);

@@ -74,12 +74,11 @@ impl Driver {
 
     /// There may be room, or the time to wait for it is over.
     pub(super) fn on_room(&mut self, now: Instant) {
-        match &self.waiting {
-            Some(waiting) if !waiting.is_over() => self.pick_backend(waiting.user.clone()),
-            _ => {
-                self.waiting = None;
-                self.session.on_picked(Picked::Full, now);
-            }
+        let Some(waiting) = &self.waiting else { return };
+        let (user, is_over) = (waiting.user.clone(), waiting.is_over());
+        self.pick_backend(user);
+        if is_over && self.waiting.take().is_some() {
+            self.session.on_picked(Picked::Full, now);
         }
     }
 

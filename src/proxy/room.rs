@@ -1,7 +1,7 @@
 //! Where sessions wait while every backend that is up is full.
 //!
-//! Bounded in number and time by the pool's `waiting`. Whoever waits longest is woken first; one that finds
-//! room wakes the next, because one session that ends may free several places (ipvs thresholds).
+//! Bounded in number and time by the pool's `waiting`. All of them look again when a place gets free: whoever
+//! waits longest looks first, and may have no use for it, having tried that backend before.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -73,16 +73,9 @@ impl WaitingRoom {
 
     /// The seat of a session that was given to a backend.
     pub(super) fn seat(self: &Arc<Self>, pick: Pick) -> Seat {
-        self.wake_next();
         Seat {
             pick,
             _freed: Freed(Arc::clone(self)),
-        }
-    }
-
-    fn wake_next(&self) {
-        if self.waiting() > 0 {
-            self.freed.notify_one();
         }
     }
 }
@@ -115,13 +108,11 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-        // It may have been woken and left without looking.
-        self.0.wake_next();
     }
 }
 
 impl Drop for Freed {
     fn drop(&mut self) {
-        self.0.wake_next();
+        self.0.look_again();
     }
 }

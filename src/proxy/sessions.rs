@@ -143,6 +143,7 @@ impl Entry {
     /// Gives this session an order. A stronger one given before stays.
     pub fn order(&self, order: Order) {
         let code = match order {
+            Order::Stay => return self.take_back(),
             Order::Retire => RETIRE,
             Order::Drain => DRAIN,
             Order::Kill => KILL,
@@ -151,9 +152,19 @@ impl Entry {
         self.changed.notify_one();
     }
 
+    /// An order to leave is taken back; one to end at once is not.
+    fn take_back(&self) {
+        let is_leaving = |code| (code == RETIRE || code == DRAIN).then_some(STAY);
+        let (set, fetch) = (Ordering::Release, Ordering::Relaxed);
+        if self.order.try_update(set, fetch, is_leaving).is_ok() {
+            self.changed.notify_one();
+        }
+    }
+
     /// The order given, if any.
     pub(super) fn current_order(&self) -> Option<Order> {
         match self.order.load(Ordering::Acquire) {
+            STAY => Some(Order::Stay),
             RETIRE => Some(Order::Retire),
             DRAIN => Some(Order::Drain),
             KILL => Some(Order::Kill),
@@ -185,16 +196,17 @@ impl Drop for Admission {
 const ENTRY_BYTES: usize = 256;
 const _: () = assert!(size_of::<Entry>() <= ENTRY_BYTES);
 
-const RETIRE: u8 = 1;
-const DRAIN: u8 = 2;
-const KILL: u8 = 3;
+const STAY: u8 = 1;
+const RETIRE: u8 = 2;
+const DRAIN: u8 = 3;
+const KILL: u8 = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_order_is_never_replaced_by_a_weaker_one() {
+    fn an_order_is_taken_back_or_replaced_by_a_stronger_one_only() {
         let sessions = Arc::new(Sessions::default());
         let origin = Origin {
             client: "192.0.2.7:40000".parse().unwrap(),
@@ -209,8 +221,11 @@ mod tests {
             (Order::Retire, Order::Retire),
             (Order::Drain, Order::Drain),
             (Order::Retire, Order::Drain),
+            (Order::Stay, Order::Stay),
+            (Order::Retire, Order::Retire),
             (Order::Kill, Order::Kill),
             (Order::Drain, Order::Kill),
+            (Order::Stay, Order::Kill),
         ] {
             entry.order(given);
             assert_eq!(entry.current_order(), Some(stands), "{given:?}");

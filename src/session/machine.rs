@@ -272,6 +272,10 @@ impl Session {
     /// The operator wants something of this session.
     pub fn on_order(&mut self, order: Order, now: Instant) {
         match order {
+            Order::Stay => {
+                self.flags.retiring = false;
+                self.flags.draining = false;
+            }
             Order::Retire => self.flags.retiring = true,
             Order::Drain => self.flags.draining = true,
             Order::Kill => {

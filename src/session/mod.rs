@@ -132,9 +132,11 @@ pub enum DataEvent {
     },
 }
 
-/// What the operator wants of a session. The later ones are stronger; none is taken back.
+/// What the operator wants of a session. The later ones are stronger; only `Stay` takes one back.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Order {
+    /// Stay after all: what was said by [`Order::Retire`] or [`Order::Drain`] is taken back.
+    Stay,
     /// End when the client has been idle for a while: the backend is to lose its sessions without any of
     /// them noticing more than it must.
     Retire,

@@ -364,7 +364,11 @@ fn a_reload_by_order_takes_the_file_as_it_is_or_says_every_mistake() {
     let before = fs::read_to_string(&config).unwrap();
     let backend = format!("\n[[pool.backend]]\nname = \"b1\"\naddress = \"{second}\"\n[admin]\n");
     fs::write(&config, before.replace("\n[admin]\n", &backend)).unwrap();
-    assert!(console.ok("reload").ends_with("reloaded\n"));
+    let said = console.ok("reload");
+    assert!(
+        said.contains(&second.to_string()) && said.ends_with("reloaded\n"),
+        "{said}"
+    );
     assert_eq!(console.backend("b1")["address"], second.to_string());
     fs::write(
         &config,

@@ -115,6 +115,24 @@ fn greeted(console: &Console, door: &Door) -> (Peer, Peer) {
 }
 
 #[test]
+fn a_resumed_backend_keeps_the_sessions_that_it_still_has() {
+    let door = Door::new();
+    let console = Console::start(Setup::new(&[door.address()]).tables(DRAIN_IDLE));
+    let (mut client, mut backend) = greeted(&console, &door);
+    // Under way: the drain waits for the reply.
+    client.say("STAT");
+    backend.hears("STAT");
+    console.ok("backend drain b0");
+    console.ok("backend resume b0");
+    backend.say("211 Fine.");
+    client.reply(211);
+    client.is_silent(Duration::from_millis(600));
+    client.say("NOOP");
+    backend.hears("NOOP");
+    assert_eq!(console.row(door.address()), "Masq 1 1 0");
+}
+
+#[test]
 fn a_disabled_backend_loses_its_sessions_at_once() {
     let doors = [Door::new(), Door::new()];
     let console = Console::start(Setup::new(&doors.each_ref().map(Door::address)));

@@ -129,9 +129,11 @@ fn a_backend_that_vanishes_finishes_its_transfer_and_is_forgotten() {
     drop(backend_data);
     assert_eq!(client_data.read_exact(23), b"first half, second half");
     client_data.is_closed();
+    drop(client_data);
     backend.say("226 Done.");
     client.hears("226 Done.");
     client.reply(421);
+    drop(client);
     proxy.wait_for_log("backend removed: its last session has ended", 1);
     let series = format!("backend=\"{}\"", first.address());
     eventually("its series are gone", || {

@@ -59,6 +59,31 @@ fn p7_227_names_the_vip_behind_a_wildcard_listener_too() {
 }
 
 #[test]
+fn stand_by_listens_on_a_virtual_ip_that_comes_later() {
+    let networks = Networks::new();
+    let vip = at("10.77.1.101:21");
+    let server = Server::start_at(Kind::Vsftpd, at(BACKEND), &networks.backends);
+    server.put("who.txt", b"served");
+    let proxy = Setup::new(&[server.address])
+        .at(vip, &networks.balancer)
+        .admin(at("10.77.1.1:9121"))
+        .start();
+    proxy.wait_for_log(
+        "this host does not have the address (yet): clients come when it has",
+        1,
+    );
+    let mut add = networks.balancer.command("ip");
+    add.args(["address", "add", "10.77.1.101/24", "dev", "front"]);
+    run(&mut add, SOON).expect_success("ip");
+    let mut command = curl(&networks.client, &[]);
+    command.arg(format!("ftp://{vip}/pub/who.txt"));
+    assert_eq!(
+        run(&mut command, SOON).expect_success("curl").stdout,
+        "served"
+    );
+}
+
+#[test]
 fn p7_advertised_address_is_named_in_place_of_the_vip() {
     let networks = Networks::new();
     let advertise = "advertise = \"192.0.2.7\"\n";

@@ -67,6 +67,12 @@ impl Setup {
         self
     }
 
+    /// Serves the admin address elsewhere than beside the listener.
+    pub(crate) fn admin(mut self, admin: SocketAddr) -> Self {
+        self.admin = admin;
+        self
+    }
+
     /// Adds lines to `[[listener]]`.
     pub(crate) fn listener(mut self, lines: &str) -> Self {
         self.listener += lines;

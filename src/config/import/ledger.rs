@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::config::file::{Spot, Statement};
 use crate::config::problem::Mistake;
+use crate::config::similar::similar;
 
 /// What became of one statement.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,6 +50,8 @@ pub(in crate::config) struct Ledger {
     mistakes: Vec<(Spot, Mistake)>,
     /// Something was left out because of a mistake.
     lacks: bool,
+    /// How often it was guessed what was meant.
+    guesses: usize,
 }
 
 impl Verdict {
@@ -152,6 +155,20 @@ impl Ledger {
         }
     }
 
+    /// The name that was meant by `written`, for the first mistyped ones.
+    pub(in crate::config) fn guess<'n>(
+        &mut self,
+        written: &str,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Option<&'n str> {
+        self.guesses += 1;
+        if self.guesses > MOST_GUESSES {
+            return None;
+        }
+        let names: Vec<_> = names.collect();
+        similar(written, &names)
+    }
+
     /// Something had to be left out because of a mistake: whether the rest fits together is not known.
     pub(in crate::config) fn leave_out(&mut self) {
         self.lacks = true;
@@ -214,6 +231,9 @@ impl Ledger {
 
 /// Nobody reads more at a time.
 const MOST_MISTAKES: usize = 1_000;
+
+/// Whoever mistypes more has another problem.
+const MOST_GUESSES: usize = 1_000;
 
 /// `text` in one line of a terminal or of a comment.
 pub(in crate::config) fn printable(text: &str) -> String {

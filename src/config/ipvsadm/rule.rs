@@ -65,11 +65,19 @@ pub(super) enum Netmask {
 impl Rule {
     /// Reads one line. An error: it is no rule.
     pub(super) fn parse(line: &str) -> Result<Self, Mistake> {
+        if line.len() > LONGEST_LINE {
+            let message = format!("is longer than {LONGEST_LINE} bytes");
+            let hint = "what ipvsadm-save -n prints: one rule a line";
+            return Err(Mistake::new(message, hint));
+        }
         let mut words = line.split_whitespace().peekable();
         let is_program = |word: &&str| *word == "ipvsadm" || word.ends_with("/ipvsadm");
         words.next_if(is_program);
         let mut rule = Self::default();
         while let Some(word) = words.next() {
+            if rule.mistakes.len() >= MOST_MISTAKES {
+                break;
+            }
             let Some(dashed) = word.strip_prefix('-') else {
                 // 1.26 saves ` pe NAME` and ` ops` without their dashes.
                 match word {
@@ -283,5 +291,11 @@ fn flag(dashed: &str) -> Option<(&'static Spelling, &str)> {
 }
 
 const ONE_PACKET: &str = "one-packet scheduling is for UDP";
+
+/// Bytes; a rule has some 200.
+const LONGEST_LINE: usize = 4_096;
+
+/// Of one rule. Whoever makes more did not write a rule.
+const MOST_MISTAKES: usize = 10;
 
 const THRESHOLD: u64 = 4_294_967_295;

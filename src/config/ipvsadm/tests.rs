@@ -230,6 +230,17 @@ fn hostile_rules_end_soon() {
     let servers: String = (0..5_000).map(server).collect();
     survive(format!("-A -t 10.0.0.1:21\n{servers}").as_bytes());
     survive("-".repeat(100_000).as_bytes());
+    survive("--nothing ".repeat(400).repeat(20).as_bytes());
+    survive(
+        format!("{}\n", "--nothing ".repeat(400))
+            .repeat(1_000)
+            .as_bytes(),
+    );
+    survive(
+        format!("-A -t 10.0.0.1:21 {}\n", "ops ".repeat(1_000))
+            .repeat(100)
+            .as_bytes(),
+    );
     survive("-n".repeat(100_000).as_bytes());
     assert!(
         import("none", &File(Vec::new()), &Options::default())

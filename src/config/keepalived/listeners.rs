@@ -28,6 +28,8 @@ pub(super) enum Head {
 pub(super) struct Heads<'t> {
     pub(super) targets: &'t Targets,
     pub(super) groups: BTreeMap<String, Vec<Member>>,
+    /// How many virtual servers use a group so far.
+    uses: BTreeMap<String, usize>,
     fronts: Fronts,
 }
 
@@ -36,6 +38,7 @@ impl<'t> Heads<'t> {
         Self {
             targets,
             groups,
+            uses: BTreeMap::new(),
             fronts: Fronts::default(),
         }
     }
@@ -60,7 +63,7 @@ impl<'t> Heads<'t> {
         }
         let second = server.arguments.get(1).map(String::as_str);
         match server.argument() {
-            Some("group") => self.group(second, ledger),
+            Some("group") => self.group(server, second, ledger),
             Some("fwmark") => match mark(second) {
                 Ok(mark) => {
                     let addresses = self.targets.addresses_of(mark);
@@ -106,11 +109,20 @@ impl<'t> Heads<'t> {
         }
     }
 
-    fn group(&mut self, name: Option<&str>, ledger: &mut Ledger) -> Head {
+    fn group(&mut self, server: &Directive, name: Option<&str>, ledger: &mut Ledger) -> Head {
         let Some((name, members)) = name.and_then(|name| self.groups.get_key_value(name)) else {
             let name = name.unwrap_or_default();
             return Head::Other(format!("keepalived ignores it: there is no group {name:?}"));
         };
+        let uses = self.uses.entry(name.clone()).or_default();
+        *uses += 1;
+        if *uses > MOST_USES {
+            let message = format!("more than {MOST_USES} virtual servers use the group {name:?}");
+            let hint = "keepalived takes one of each protocol";
+            ledger.mistake(server.id, Mistake::new(message, hint));
+            ledger.leave_out();
+            return Head::Other("too many virtual servers use the group".to_owned());
+        }
         let mut found = Found {
             addresses: Vec::new(),
             room: self.fronts.room(),
@@ -224,3 +236,6 @@ fn not_a_port(mistake: Mistake, id: Id, ledger: &mut Ledger) -> Head {
     }
     Head::Other(why)
 }
+
+/// Of one group. Each member is judged for each.
+const MOST_USES: usize = 16;

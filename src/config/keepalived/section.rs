@@ -23,7 +23,8 @@ impl<'d> Section<'d> {
         let mut values: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for directive in block {
             let Some(row) = grammar.row(&directive.keyword) else {
-                ledger.not_applicable(directive.id, unknown(directive, grammar));
+                let why = unknown(directive, grammar, ledger);
+                ledger.not_applicable(directive.id, why);
                 continue;
             };
             judge(directive, row, ledger);
@@ -177,12 +178,12 @@ fn note_surplus(directive: &Directive, takes: &Takes, ledger: &mut Ledger) {
     }
 }
 
-fn unknown(directive: &Directive, grammar: &Grammar) -> String {
+fn unknown(directive: &Directive, grammar: &Grammar, ledger: &mut Ledger) -> String {
     if directive.keyword.starts_with('$') {
         return "no such name is defined above".to_owned();
     }
-    let keywords: Vec<_> = grammar.all().map(|row| row.keyword).collect();
-    match similar(&directive.keyword, &keywords) {
+    let keywords = grammar.all().map(|row| row.keyword);
+    match ledger.guess(&directive.keyword, keywords) {
         Some(meant) => format!("keepalived does not know it here: did you mean `{meant}`?"),
         None => "keepalived does not know it here".to_owned(),
     }

@@ -114,12 +114,22 @@ fn hostile_files_end_soon() {
         .map(|at| format!("$A{at}=$A{}\n", at + 1))
         .collect();
     survive(format!("{}{}", chain.concat(), "$A0\n".repeat(20_000)).into_bytes());
+    // Found by the fuzzer: two definitions of several lines that end in each other.
+    survive(b"$A= \\\n x { \\\n $B\n$B= \\\n y \\\n $A\n$A".to_vec());
+    survive(
+        "~SEQ(A,1,99999) virtual_serve$A x"
+            .replace("serve$A", "serve${A}")
+            .into_bytes(),
+    );
     let servers = "real_server 10.0.0.1 21 { }\n".repeat(20_000);
     survive(format!("virtual_server 192.0.2.1 21 {{\nprotocol TCP\n{servers}}}").into_bytes());
     let many = "~SEQ(A,0,99) ~SEQ(B,0,199) real_server 10.0.${A}.$B 21 { TCP_CHECK { } }";
     survive(format!("virtual_server 192.0.2.1 21 {{\nprotocol TCP\n{many}\n}}").into_bytes());
     let services = "~SEQ(A,0,99) ~SEQ(B,0,199) virtual_server 10.0.${A}.$B 21 { real_server ::1 }";
     survive(services.as_bytes().to_vec());
+    let members = "10.0.0.1 80\n".repeat(20_000);
+    let uses = "virtual_server group G { }\n".repeat(20_000);
+    survive(format!("virtual_server_group G {{\n{members}}}\n{uses}").into_bytes());
     let group = "virtual_server_group G {\n::/1 21\n0.0.0.0/1 21\n}\n";
     let server = "virtual_server group G {\nprotocol TCP\nreal_server 10.0.0.1 21 { }\n}";
     survive(format!("{group}{server}").into_bytes());

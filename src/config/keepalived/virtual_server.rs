@@ -289,6 +289,10 @@ fn sorry_server(
         .or_else(|| section.word("lvs_method"))
         .or_else(|| section.word("lb_kind"));
     let kind = kind.map_or("NAT", |kind| kind.value);
+    if kind != "NAT" && address.port() != 0 && address.port() != behind.port {
+        let what = format!("port {}, since {kind} changes no port", behind.port);
+        ledger.differs(directive.id, what);
+    }
     if address.port() == 0 || kind != "NAT" {
         address.set_port(behind.port);
     }

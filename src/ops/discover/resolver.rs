@@ -202,3 +202,62 @@ const LOOK: Duration = Duration::from_secs(20);
 
 /// Hosts whose addresses are asked for at a time: name servers limit what one client asks of them.
 const AT_A_TIME: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn names_are_looked_for_in_the_order_of_resolv_conf() {
+        let mut resolver = Resolver::new(&[([127, 0, 0, 1], 9).into()]).unwrap();
+        let names = |resolver: &Resolver, name: &str| -> Vec<String> {
+            let names = resolver.names(name).unwrap();
+            names.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            names(&resolver, "ftp"),
+            ["ftp."],
+            "servers have no search list"
+        );
+        resolver.search = ["ns.svc.cluster.local", "cluster.local"]
+            .map(|domain| Name::from_ascii(domain).unwrap())
+            .into();
+        for (dots, name, order) in [
+            (
+                5,
+                "ftp",
+                ["ftp.ns.svc.cluster.local.", "ftp.cluster.local.", "ftp."],
+            ),
+            (
+                5,
+                "ftp.ns",
+                [
+                    "ftp.ns.ns.svc.cluster.local.",
+                    "ftp.ns.cluster.local.",
+                    "ftp.ns.",
+                ],
+            ),
+            (
+                1,
+                "ftp.ns",
+                [
+                    "ftp.ns.",
+                    "ftp.ns.ns.svc.cluster.local.",
+                    "ftp.ns.cluster.local.",
+                ],
+            ),
+        ] {
+            resolver.dots = dots;
+            assert_eq!(names(&resolver, name), order, "{name} with ndots:{dots}");
+        }
+        assert_eq!(
+            names(&resolver, "ftp.ns."),
+            ["ftp.ns."],
+            "a full name is only itself"
+        );
+        assert_eq!(names(&resolver, "_ftp._tcp.x.y."), ["_ftp._tcp.x.y."]);
+        let long = format!("{}x", "label123.".repeat(27));
+        assert_eq!(names(&resolver, &long).len(), 1, "too long by any domain");
+        assert!(resolver.names("a..b").is_err());
+    }
+}

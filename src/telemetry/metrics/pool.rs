@@ -6,7 +6,7 @@ use std::time::Instant;
 use dashmap::DashMap;
 use prometheus::{IntGauge, IntGaugeVec};
 
-use super::{BackendMetrics, DiscoveryMetrics, Families, Metrics};
+use super::{BackendMetrics, DiscoveryMetrics, Families, Metrics, forget};
 use crate::balance::{BackendId, Pool, Standing, Target};
 
 /// The metrics of a pool. Its backends come, go and change their names; the series of a name go when no
@@ -121,6 +121,8 @@ impl PoolMetrics {
 
 impl Drop for PoolMetrics {
     fn drop(&mut self) {
+        // Those of sessions that no backend has had; nobody else knows of them any more.
+        forget(&self.metrics.sessions, &[("pool", &[&*self.pool])]);
         for family in [&self.metrics.pools.quorum, &self.metrics.pools.waiting] {
             // It was made in `new`, and nobody else removes it.
             let _removed = family.remove_label_values(&[&*self.pool]);

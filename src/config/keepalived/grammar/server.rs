@@ -270,7 +270,7 @@ const KINDS: [&str; 3] = ["NAT", "DR", "TUN"];
 
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
-const VRRP: &str = "VRRP stays with keepalived, see deploy/";
+const VRRP: &str = "VRRP stays with keepalived";
 const FILES: &str = "ftplb watches no files";
 const PROCESS: &str = "of keepalived's own processes";
 const KERNEL: &str = "nothing is set up in the kernel";
