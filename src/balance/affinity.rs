@@ -1,7 +1,7 @@
 //! Which backend a client had before: keepalived's persistence.
 //!
-//! A client network is remembered for a time that begins anew with each of its sessions, as the template of
-//! ipvs does. Unlike there, a backend that is drained or dead does not keep its clients: the pool asks the
+//! A client network is remembered for a time that begins anew with each of its sessions, and does not run out
+//! while it has one (`Pool::renew`), as the template of ipvs. Unlike there, a backend that is drained or dead does not keep its clients: the pool asks the
 //! snapshot first, and remembers whatever backend the client gets instead.
 //!
 //! Bounded: at most `entries` networks, the one whose last session is longest ago is forgotten first. With a

@@ -31,7 +31,7 @@ mod snapshot;
 mod tests;
 mod two_choices;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -183,6 +183,22 @@ impl Pool {
                 target: target.clone(),
                 _entered: entered,
             });
+        }
+    }
+
+    /// Goes on remembering the clients of these sessions, each with its backend: as in ipvs, the time of
+    /// affinity runs out after a client's last session only. A client that went elsewhere since stays there.
+    pub fn renew(&self, sessions: &[(IpAddr, BackendId)], now: Instant) {
+        let (affinity, snapshot) = (self.affinity.load(), self.snapshot(now));
+        let Some(affinity) = affinity.as_ref() else {
+            return;
+        };
+        for (client, id) in sessions {
+            if let Some(target) = snapshot.target(*id)
+                && affinity.lookup(*client, now) == Some(target.address)
+            {
+                affinity.remember(*client, target.address, now);
+            }
         }
     }
 

@@ -241,6 +241,26 @@ fn a_client_comes_back_to_its_backend() {
 }
 
 #[test]
+fn a_client_is_remembered_while_it_has_a_session_where_it_was_last() {
+    let settings = Settings {
+        algorithm: Algorithm::RoundRobin,
+        affinity: Some(affinity()),
+        ..Settings::default()
+    };
+    let (pool, start) = (pool(&[1, 1, 1], settings), Instant::now());
+    assert_eq!(picked(&pool, &[], start), Some(0));
+    let mut now = start;
+    for _ in 0..4 {
+        now += Duration::from_mins(4);
+        pool.renew(&[(CLIENT, id(0)), (CLIENT, id(2))], now);
+    }
+    assert_eq!(picked(&pool, &[], now), Some(0));
+    now += Duration::from_mins(5);
+    pool.renew(&[(CLIENT, id(0))], now);
+    assert_eq!(picked(&pool, &[], now), Some(1), "too late");
+}
+
+#[test]
 fn h9_a_drained_or_dead_backend_does_not_keep_its_clients() {
     type Leave = fn(&Pool, Instant);
     let table: [(Leave, &str); 3] = [

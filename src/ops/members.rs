@@ -59,6 +59,8 @@ struct Inner {
     notifies: HashMap<BackendId, Notify>,
     /// Since when a backend has been asked to let its sessions go.
     leaving: HashMap<BackendId, Instant>,
+    /// When the affinity of those who have a session was last renewed.
+    renewed: Instant,
 }
 
 impl Members {
@@ -90,6 +92,7 @@ impl Members {
                 subscriptions: HashMap::new(),
                 notifies: HashMap::new(),
                 leaving: HashMap::new(),
+                renewed: Instant::now(),
             }),
         });
         let _beginning = members.apply(Instant::now());
@@ -177,6 +180,21 @@ impl Members {
             }
         }
         self.parts.metrics.follow(&self.parts.pool, now);
+        self.renew_affinity(now);
+    }
+
+    /// Whoever has a session is not forgotten meanwhile: in time, and no more often than it takes.
+    fn renew_affinity(&self, now: Instant) {
+        {
+            let mut inner = self.inner();
+            let timeout = inner.config.affinity.as_ref().map(|rule| rule.timeout);
+            if timeout.is_none_or(|timeout| now < inner.renewed + timeout / RENEWALS) {
+                return;
+            }
+            inner.renewed = now;
+        }
+        let pool = &self.parts.pool;
+        pool.renew(&self.sessions.of_pool(pool.name()), now);
     }
 
     /// What is known only by looking, into the gauges.
@@ -294,6 +312,9 @@ impl Members {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// How often affinity is renewed within its time: often enough that a late turn does no harm.
+const RENEWALS: u32 = 4;
 
 #[cfg(test)]
 mod tests;

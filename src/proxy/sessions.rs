@@ -126,6 +126,13 @@ impl Sessions {
         sessions.map(|entry| entry.order(order)).count()
     }
 
+    /// The clients of a pool's sessions, each with the backend that greeted it.
+    pub fn of_pool(&self, pool: &str) -> Vec<(IpAddr, BackendId)> {
+        let pinned = |entry: &Entry| Some((entry.origin.client.ip(), entry.pinned.get()?.backend));
+        let sessions = self.live.iter().filter(|entry| *entry.origin.pool == *pool);
+        sessions.filter_map(|entry| pinned(&entry)).collect()
+    }
+
     /// Gives an order to every live session.
     pub fn order_all(&self, order: Order) {
         for entry in &self.live {
