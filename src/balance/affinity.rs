@@ -1,8 +1,9 @@
 //! Which backend a client had before: keepalived's persistence.
 //!
 //! A client network is remembered for a time that begins anew with each of its sessions, and does not run out
-//! while it has one (`Pool::renew`), as the template of ipvs. Unlike there, a backend that is drained or dead does not keep its clients: the pool asks the
-//! snapshot first, and remembers whatever backend the client gets instead.
+//! while it has one (`Pool::renew`), as the template of ipvs. Unlike there, a backend that is drained or dead
+//! does not keep its clients: the pool asks the snapshot first, and remembers whatever backend the client gets
+//! instead.
 //!
 //! Bounded: at most `entries` networks, the one whose last session is longest ago is forgotten first. With a
 //! million networks in it the table takes 84 bytes each, IPv4 or IPv6, measured as resident memory. Its
