@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::support::balancer::{self, Balancer};
 use crate::support::client::Way;
-use crate::support::process::{cpu, kernel_bytes, sockets};
+use crate::support::process::{cpu, sockets};
 use crate::support::system::System;
 use crate::support::table::{self, Goal, Measured, Round, Row, percentile};
 use crate::support::{load, network, payload, sink};
@@ -95,7 +95,6 @@ fn run(scale: &Scale, wanted: &str) -> anyhow::Result<()> {
         System::ALL.into_iter().try_for_each(sink::start)?;
     }
     print(&describe(scale)?);
-    // First, on a network that has seen nothing: what ended sessions leave in the kernel fades slowly.
     let idle = format!("idle session, of {}", scale.idle_sessions);
     if idle.contains(wanted) {
         let rounds = (0..scale.idle_rounds)
@@ -222,63 +221,57 @@ impl Bench {
     }
 }
 
-/// What an idle session costs, in KiB.
+/// What an idle session costs a balancer, in KiB.
 struct Idle {
-    /// Resident memory of the balancer.
     resident: f64,
-    /// Objects of the kernel, of load and servers as well.
-    kernel: f64,
+    /// Of the kernel, where that is counted.
+    kernel: Option<f64>,
 }
 
+/// Of balancers that have done nothing before.
 fn idle_round(clients: &Runtime, count: u16) -> anyhow::Result<Round<Idle>> {
     try_each(|system| {
-        let balancer = Balancer::start(system)?;
-        if balancer.is_none() && system != System::Direct {
-            return Ok(None);
-        }
-        idle(clients, system, balancer.as_ref(), count).map(Some)
+        Balancer::start(system)?
+            .map(|balancer| idle(clients, system, &balancer, count).context(system.name()))
+            .transpose()
     })
 }
 
-/// Of a balancer that has done nothing before.
 fn idle(
     clients: &Runtime,
     system: System,
-    balancer: Option<&Balancer>,
+    balancer: &Balancer,
     count: u16,
 ) -> anyhow::Result<Idle> {
     let targets = &system.targets();
     drop(within(clients, load::idle(targets, WARM_SESSIONS))?);
     settle()?;
     let used = || {
-        let resident = balancer.map(|balancer| balancer.process().memory("VmRSS"));
-        let resident = resident.transpose()?.unwrap_or_default();
-        anyhow::Ok((kibibytes(resident), kibibytes(kernel_bytes()?)))
+        anyhow::Ok((
+            balancer.process().memory("VmRSS")?,
+            balancer.kernel_bytes()?,
+        ))
     };
     let before = used()?;
-    let sessions = within(clients, load::idle(targets, count)).context(system.name())?;
+    let sessions = within(clients, load::idle(targets, count))?;
     let after = used()?;
     drop(sessions);
-    settle()?;
+    let each = |before, after| (kibibytes(after) - kibibytes(before)) / f64::from(count);
     Ok(Idle {
-        resident: (after.0 - before.0) / f64::from(count),
-        kernel: (after.1 - before.1) / f64::from(count),
+        resident: each(before.0, after.0),
+        kernel: before
+            .1
+            .zip(after.1)
+            .map(|(before, after)| each(before, after)),
     })
 }
 
 fn idle_rows(name: &str, rounds: &[Round<Idle>]) -> String {
-    // Load and servers have the same sockets whatever is between them: what direct sessions cost is theirs.
-    let with_kernel = |idle: &Idle, system: System, round: &Round<Idle>| {
-        let [Some(direct), ..] = round else {
-            return None;
-        };
-        (system != System::Direct).then_some(idle.resident + idle.kernel - direct.kernel)
-    };
-    let resident =
-        |idle: &Idle, system: System, _: &_| (system != System::Direct).then_some(idle.resident);
     [
-        Row::lower(&format!("{name}, KiB"), Goal::Of(2.2)).text(rounds, resident),
-        Row::lower("  with the kernel's part, KiB", Goal::Of(8.0)).text(rounds, with_kernel),
+        Row::lower(&format!("{name}, KiB"), Goal::Of(2.2))
+            .text(rounds, |idle, _, _| Some(idle.resident)),
+        Row::lower("  with the kernel's part, KiB", Goal::Of(8.0))
+            .text(rounds, |idle, _, _| Some(idle.resident + idle.kernel?)),
     ]
     .join("\n")
 }

@@ -11,11 +11,14 @@ use std::{env, fs, thread};
 use anyhow::{Context as _, bail};
 use tempfile::TempDir;
 
+use super::group::MemoryGroup;
 use super::process::{self, Process};
 use super::system::{self, System};
 
 pub(crate) struct Balancer {
     process: Process,
+    /// After the process, which is in it.
+    group: Option<MemoryGroup>,
     system: System,
     folder: TempDir,
 }
@@ -48,8 +51,10 @@ impl Balancer {
         };
         let output = folder.path().join(OUTPUT);
         let process = Process::start(user, &program, &arguments, &output)?;
+        let group = MemoryGroup::new(system.name(), process.id());
         let mut balancer = Self {
             process,
+            group,
             system,
             folder,
         };
@@ -59,6 +64,14 @@ impl Balancer {
 
     pub(crate) fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// Bytes that the kernel has for it, from some moment of its start on. None where that is not counted.
+    pub(crate) fn kernel_bytes(&self) -> anyhow::Result<Option<u64>> {
+        self.group
+            .as_ref()
+            .map(MemoryGroup::kernel_bytes)
+            .transpose()
     }
 
     fn wait_until_ready(&mut self) -> anyhow::Result<()> {

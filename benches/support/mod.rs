@@ -10,6 +10,7 @@
 pub(crate) mod balancer;
 pub(crate) mod client;
 pub(crate) mod control;
+pub(crate) mod group;
 pub(crate) mod load;
 pub(crate) mod network;
 pub(crate) mod payload;

@@ -34,9 +34,11 @@ pub(crate) fn enter() -> Option<ExitStatus> {
         })
 }
 
+/// A command on a network of its own, which ends with this thread.
 fn unshared(kinds: &[&str]) -> Command {
     let mut command = Command::new("unshare");
-    command.args(kinds).args(["sh", "-c", PREPARE, "sh"]);
+    command.args(kinds).args(["setpriv", "--pdeathsig", "TERM"]);
+    command.args(["sh", "-c", PREPARE, "sh"]);
     command.env(INSIDE, "1");
     command
 }

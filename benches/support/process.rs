@@ -59,9 +59,13 @@ impl Process {
             .sum()
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Itself and its workers.
     fn ids(&self) -> Vec<u32> {
-        let id = self.child.id();
+        let id = self.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
         let children = children.unwrap_or_default();
         let workers = children.split_whitespace().flat_map(str::parse);
@@ -86,11 +90,6 @@ pub(crate) fn cpu(id: u32) -> anyhow::Result<f64> {
     let id = Pid::from_raw(i32::try_from(id)?);
     let clock = ClockId::pid_cpu_clock_id(id).context("the process has ended")?;
     Ok(Duration::from(clock_gettime(clock)?).as_secs_f64())
-}
-
-/// Bytes of the kernel's own objects, on all of the machine: sockets, descriptors, registrations.
-pub(crate) fn kernel_bytes() -> anyhow::Result<u64> {
-    kibibytes("/proc/meminfo", "Slab")
 }
 
 /// TCP sockets of this network that are not closed.
@@ -128,18 +127,15 @@ fn as_user(user: u32) -> [String; 3] {
     ]
 }
 
+/// Of a line `field:  1234 kB`.
 fn memory_bytes(id: u32, field: &str) -> anyhow::Result<u64> {
-    kibibytes(&format!("/proc/{id}/status"), field)
-}
-
-/// Of a file of lines `field:  1234 kB`, in bytes.
-fn kibibytes(path: &str, field: &str) -> anyhow::Result<u64> {
-    let text = fs::read_to_string(path).context("the process has ended")?;
-    let value = text
+    let status =
+        fs::read_to_string(format!("/proc/{id}/status")).context("the process has ended")?;
+    let value = status
         .lines()
         .filter_map(|line| line.split_once(':'))
         .find_map(|(name, value)| (name == field).then_some(value))
-        .with_context(|| format!("no {field} in {path}"))?;
+        .context("no such field in status")?;
     let kibibytes: u64 = value.trim().trim_end_matches(" kB").parse()?;
     Ok(kibibytes * 1024)
 }
