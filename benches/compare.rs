@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::support::balancer::{self, Balancer};
 use crate::support::client::Way;
-use crate::support::process::{cpu, sockets};
+use crate::support::process::{cpu_seconds, sockets};
 use crate::support::system::System;
 use crate::support::table::{self, Goal, Measured, Round, Row, percentile};
 use crate::support::{load, network, payload, sink};
@@ -102,24 +102,20 @@ fn run(scale: &Scale, wanted: &str) -> anyhow::Result<()> {
             .collect::<anyhow::Result<Vec<_>>>()?;
         print(&idle_rows(&idle, &rounds));
     }
-    let mut bench = Bench {
-        runtime: clients,
-        balancers: try_each(Balancer::start)?,
-        bulk_bytes: [0; System::ALL.len()],
-        time: scale.time,
-    };
-    bench.warm_up()?;
-    for work in WORKS.iter().filter(|work| work.name().contains(wanted)) {
-        let rounds = (0..scale.rounds * work.turns())
-            .map(|number| bench.round(*work, number))
-            .collect::<anyhow::Result<Vec<_>>>()?;
-        print(&work.rows(&rounds));
+    let is_wanted = |work: &&Work| work.name().contains(wanted);
+    let works: Vec<Work> = WORKS.iter().filter(is_wanted).copied().collect();
+    if !works.is_empty() {
+        let bench = Bench::new(clients, scale.time)?;
+        for work in works {
+            let rounds = (0..scale.rounds * work.turns())
+                .map(|number| bench.round(work, number))
+                .collect::<anyhow::Result<Vec<_>>>()?;
+            print(&work.rows(&rounds));
+        }
+        print(&bench.peaks()?);
     }
-    print(&bench.peaks()?);
-    print(&format!(
-        "every byte arrived; {:.0} s",
-        begin.elapsed().as_secs_f64()
-    ));
+    let seconds = begin.elapsed().as_secs_f64();
+    print(&format!("every byte arrived; {seconds:.0} s"));
     Ok(())
 }
 
@@ -133,6 +129,17 @@ struct Bench {
 }
 
 impl Bench {
+    fn new(runtime: Runtime, time: Duration) -> anyhow::Result<Self> {
+        let mut bench = Self {
+            runtime,
+            balancers: try_each(Balancer::start)?,
+            bulk_bytes: [0; System::ALL.len()],
+            time,
+        };
+        bench.warm_up()?;
+        Ok(bench)
+    }
+
     /// Compares every byte of transfers both ways, and finds out how many bytes fill the time.
     fn warm_up(&mut self) -> anyhow::Result<()> {
         for (number, system) in System::ALL.into_iter().enumerate() {
@@ -177,7 +184,10 @@ impl Bench {
         let balancer = self.balancer(system);
         let used = || {
             let own = balancer.map(|balancer| balancer.process().cpu());
-            anyhow::Ok((own.transpose()?.unwrap_or_default(), cpu(process::id())?))
+            anyhow::Ok((
+                own.transpose()?.unwrap_or_default(),
+                cpu_seconds(process::id())?,
+            ))
         };
         let targets = &system.targets();
         let before = used()?;
@@ -199,7 +209,7 @@ impl Bench {
         })
     }
 
-    /// The row of memory at its peak, of each that has done all of this work.
+    /// The row of memory at its peak, when all the work is done.
     fn peaks(&self) -> anyhow::Result<String> {
         let peaks = try_each(|system| {
             let peak = self

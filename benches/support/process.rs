@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -42,13 +42,13 @@ impl Process {
     }
 
     /// How it ended, if it has.
-    pub(crate) fn ended(&mut self) -> anyhow::Result<Option<std::process::ExitStatus>> {
+    pub(crate) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
 
     /// Seconds of processor time since the start, user and system.
     pub(crate) fn cpu(&self) -> anyhow::Result<f64> {
-        self.ids().into_iter().map(cpu).sum()
+        self.ids().into_iter().map(cpu_seconds).sum()
     }
 
     /// Bytes of memory: `VmRSS`, or at its peak `VmHWM`. What its processes share counts for each of them.
@@ -75,6 +75,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if self.ended().is_ok_and(|status| status.is_some()) {
+            return;
+        }
         // Itself first, so that it does not replace the workers that end.
         for id in self.ids() {
             if let Ok(id) = i32::try_from(id) {
@@ -86,7 +89,7 @@ impl Drop for Process {
 }
 
 /// Seconds of processor time of the process `id` since its start.
-pub(crate) fn cpu(id: u32) -> anyhow::Result<f64> {
+pub(crate) fn cpu_seconds(id: u32) -> anyhow::Result<f64> {
     let id = Pid::from_raw(i32::try_from(id)?);
     let clock = ClockId::pid_cpu_clock_id(id).context("the process has ended")?;
     Ok(Duration::from(clock_gettime(clock)?).as_secs_f64())
@@ -127,8 +130,8 @@ fn as_user(user: u32) -> [String; 3] {
     ]
 }
 
-/// Of a line `field:  1234 kB`.
-fn memory_bytes(id: u32, field: &str) -> anyhow::Result<u64> {
+/// Bytes of memory of the process `id`, of a line `field:  1234 kB`.
+pub(crate) fn memory_bytes(id: u32, field: &str) -> anyhow::Result<u64> {
     let status =
         fs::read_to_string(format!("/proc/{id}/status")).context("the process has ended")?;
     let value = status
