@@ -183,13 +183,14 @@ fn for_haproxy(system: System, global: &str, data: &str) -> anyhow::Result<Strin
     Ok(text)
 }
 
-/// TCP_NODELAY is the default.
+/// TCP_NODELAY is the default. The user is for the root of a network of its own, who has no other; who is not
+/// root has no use for it.
 fn for_nginx(folder: &str) -> anyhow::Result<String> {
     let ip = System::Nginx.virtual_ip();
     let control = system::control(ip);
     let mut text = format!(
         "load_module {NGINX_STREAM};\n\
-         daemon off;\nworker_processes {workers};\npid {folder}/nginx.pid;\nerror_log stderr;\n\
+         user root root;\ndaemon off;\nworker_processes {workers};\npid {folder}/nginx.pid;\nerror_log stderr;\n\
          events {{ worker_connections 10000; }}\n\
          stream {{\n\
          log_format line '$remote_addr [$time_local] $protocol $status $bytes_sent $bytes_received \
