@@ -50,8 +50,8 @@ impl Balancer {
             program
         };
         let output = folder.path().join(OUTPUT);
-        let process = Process::start(user, &program, &arguments, &output)?;
-        let group = MemoryGroup::new(system.name(), process.id());
+        let group = MemoryGroup::new(system.name());
+        let process = Process::start(user, group.as_ref(), &program, &arguments, &output)?;
         let mut balancer = Self {
             process,
             group,
@@ -66,7 +66,7 @@ impl Balancer {
         &self.process
     }
 
-    /// Bytes that the kernel has for it, from some moment of its start on. None where that is not counted.
+    /// Bytes that the kernel has for it. None where that is not counted.
     pub(crate) fn kernel_bytes(&self) -> anyhow::Result<Option<u64>> {
         self.group
             .as_ref()

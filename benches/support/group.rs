@@ -14,21 +14,23 @@ pub(crate) struct MemoryGroup {
 }
 
 impl MemoryGroup {
-    /// Moves the process `id` into a group of its own, and so those that it will start. None where this user
-    /// may not, as most but root.
-    ///
-    /// What it has from before stays where it was counted: only growth means something.
-    pub(crate) fn new(name: &str, id: u32) -> Option<Self> {
+    /// An empty group. None where this user may not make one, as most but root.
+    pub(crate) fn new(name: &str) -> Option<Self> {
         let folder = format!("ftplb-bench-{}-{name}", process::id());
         let folder = ROOTS
             .map(|root| Path::new(root).join(&folder))
             .into_iter()
             .find(|folder| fs::create_dir(folder).is_ok())?;
         let group = Self { folder };
-        fs::write(group.folder.join("cgroup.procs"), id.to_string()).ok()?;
         group.kernel_bytes().is_ok().then_some(group)
     }
 
+    /// What a process writes its id to, to be counted with all that it will start.
+    pub(crate) fn members(&self) -> PathBuf {
+        self.folder.join("cgroup.procs")
+    }
+
+    /// Of all its members.
     pub(crate) fn kernel_bytes(&self) -> anyhow::Result<u64> {
         if let Ok(text) = fs::read_to_string(self.folder.join("memory.kmem.usage_in_bytes")) {
             return Ok(text.trim().parse()?);

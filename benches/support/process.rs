@@ -12,6 +12,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
+use super::group::MemoryGroup;
+
 /// A program and the processes that it has started.
 pub(crate) struct Process {
     child: Child,
@@ -24,20 +26,22 @@ impl Process {
     /// It is ended together with this thread, even when that is killed.
     pub(crate) fn start(
         user: u32,
+        group: Option<&MemoryGroup>,
         program: &Path,
         arguments: &[&OsStr],
         output: &Path,
     ) -> anyhow::Result<Self> {
         let output = fs::File::create(output)?;
-        let child = become_user(user)
-            .arg("--")
+        let child = join(group)
+            .args(["setpriv", "--pdeathsig", "TERM"])
+            .args(as_user(user).into_iter().flatten())
             .arg(program)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
-            .context("setpriv")?;
+            .context("sh")?;
         Ok(Self { child })
     }
 
@@ -59,13 +63,9 @@ impl Process {
             .sum()
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Itself and its workers.
     fn ids(&self) -> Vec<u32> {
-        let id = self.id();
+        let id = self.child.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
         let children = children.unwrap_or_default();
         let workers = children.split_whitespace().flat_map(str::parse);
@@ -113,16 +113,21 @@ pub(crate) fn give(path: &Path, user: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn become_user(user: u32) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "TERM"]);
-    if *MAY_CHANGE_USER {
-        command.args(as_user(user));
-    }
+/// A command that joins `group` before it does anything else.
+fn join(group: Option<&MemoryGroup>) -> Command {
+    let members = group.map_or("/dev/null".into(), MemoryGroup::members);
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"echo $$ > "$0" && exec "$@""#]);
+    command.arg(members);
     command
 }
 
-fn as_user(user: u32) -> [String; 3] {
+/// How `setpriv` is told, where it may.
+fn as_user(user: u32) -> Option<[String; 3]> {
+    MAY_CHANGE_USER.then(|| user_options(user))
+}
+
+fn user_options(user: u32) -> [String; 3] {
     [
         format!("--reuid={user}"),
         format!("--regid={user}"),
@@ -146,7 +151,7 @@ pub(crate) fn memory_bytes(id: u32, field: &str) -> anyhow::Result<u64> {
 /// Root may, where all users are known.
 static MAY_CHANGE_USER: LazyLock<bool> = LazyLock::new(|| {
     let trial = Command::new("setpriv")
-        .args(as_user(1))
+        .args(user_options(1))
         .arg("true")
         .stderr(Stdio::null())
         .status();
