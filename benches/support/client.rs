@@ -66,6 +66,11 @@ impl Client {
         }
     }
 
+    /// No `TIME_WAIT` is left of it then, which the kernel would keep for a minute.
+    pub(crate) fn reset_when_dropped(&self) -> io::Result<()> {
+        self.control.stream().set_zero_linger()
+    }
+
     async fn open_passive(&mut self) -> io::Result<TcpStream> {
         let reply = self.command(b"PASV\r\n", b"227").await?;
         let address = passive_address(&reply).ok_or_else(|| unexpected(&reply))?;
