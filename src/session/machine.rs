@@ -195,6 +195,11 @@ impl Session {
         self.last_activity
     }
 
+    /// The address that the backend knows this session by, once connected (P15, A5).
+    pub fn backend_local(&self) -> Option<std::net::IpAddr> {
+        self.backend.map(|(local, _)| local)
+    }
+
     /// The answer to [`Action::Pick`].
     pub fn on_picked(&mut self, picked: Picked, now: Instant) {
         if self.phase != State::Connecting {
