@@ -27,6 +27,7 @@ mod api_room;
 mod bad_inputs_data;
 mod bad_inputs_lines;
 mod bad_inputs_replies;
+mod descriptors;
 mod discovery;
 mod endings;
 mod faults;
