@@ -39,13 +39,44 @@ impl Client {
 
     /// Moves one file over a passive data connection, and checks it.
     pub(crate) async fn transfer(&mut self, way: Way, size: u64) -> io::Result<()> {
-        let mut data = self.open_passive().await?;
+        let address = self.passive().await?;
+        let data = self.open(address).await?;
+        self.begin(way, size).await?;
+        self.complete(way, data, size).await
+    }
+
+    /// Asks for a passive port, and says where it is.
+    pub(crate) async fn passive(&mut self) -> io::Result<SocketAddr> {
+        let reply = self.command(b"PASV\r\n", b"227").await?;
+        let address = passive_address(&reply).ok_or_else(|| unexpected(&reply))?;
+        if address.ip() != self.control.stream().peer_addr()?.ip() {
+            return Err(unexpected(&reply));
+        }
+        Ok(address)
+    }
+
+    /// Connects there.
+    pub(crate) async fn open(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        network::connect(self.source, address).await
+    }
+
+    /// Says RETR or STOR.
+    pub(crate) async fn begin(&mut self, way: Way, size: u64) -> io::Result<()> {
         let verb = match way {
             Way::Download => "RETR",
             Way::Upload => "STOR",
         };
         let command = format!("{verb} {size}\r\n");
-        self.command(command.as_bytes(), b"150").await?;
+        self.command(command.as_bytes(), b"150").await.map(drop)
+    }
+
+    /// Moves all of the file over `data`, and checks it.
+    pub(crate) async fn complete(
+        &mut self,
+        way: Way,
+        mut data: TcpStream,
+        size: u64,
+    ) -> io::Result<()> {
         match way {
             Way::Download => payload::receive(&mut data, size).await?,
             Way::Upload => {
@@ -53,7 +84,7 @@ impl Client {
                 data.shutdown().await?;
             }
         }
-        // Of an upload this is the sink's verdict.
+        // Of an upload this is the server's verdict.
         self.expect(b"226").await.map(drop)
     }
 
@@ -66,21 +97,14 @@ impl Client {
         }
     }
 
-    async fn open_passive(&mut self) -> io::Result<TcpStream> {
-        let reply = self.command(b"PASV\r\n", b"227").await?;
-        let address = passive_address(&reply).ok_or_else(|| unexpected(&reply))?;
-        if address.ip() != self.control.stream().peer_addr()?.ip() {
-            return Err(unexpected(&reply));
-        }
-        network::connect(self.source, address).await
-    }
-
-    async fn command(&mut self, line: &[u8], code: &[u8]) -> io::Result<Bytes> {
+    /// Says `line`, which has its end, and expects a reply that begins with `code`.
+    pub(crate) async fn command(&mut self, line: &[u8], code: &[u8]) -> io::Result<Bytes> {
         self.control.say(line).await?;
         self.expect(code).await
     }
 
-    async fn expect(&mut self, code: &[u8]) -> io::Result<Bytes> {
+    /// Expects a reply that begins with `code`.
+    pub(crate) async fn expect(&mut self, code: &[u8]) -> io::Result<Bytes> {
         let reply = self.control.line().await?;
         let reply = reply.ok_or(io::ErrorKind::UnexpectedEof)?;
         if reply.starts_with(code) {

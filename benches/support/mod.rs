@@ -10,9 +10,13 @@
 pub(crate) mod balancer;
 pub(crate) mod client;
 pub(crate) mod control;
+pub(crate) mod crowd;
+pub(crate) mod ftplb;
 pub(crate) mod load;
 pub(crate) mod network;
 pub(crate) mod payload;
 pub(crate) mod process;
+pub(crate) mod server;
 pub(crate) mod sink;
+pub(crate) mod subject;
 pub(crate) mod table;
