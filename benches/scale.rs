@@ -121,6 +121,7 @@ fn many_sessions(size: &Size, clients: &Runtime, backends: &[SocketAddr]) -> any
         listener: "",
         tables: &tables,
         descriptors: DESCRIPTORS,
+        keeps_log: true,
     })?;
     let subject = ftplb.subject();
     let new = subject.sample()?;
@@ -222,6 +223,7 @@ fn shared_ports(size: &Size, clients: &Runtime, backends: &[SocketAddr]) -> anyh
         listener: &format!("passive_ports = \"{FIRST_PORT}-{last}\""),
         tables: "",
         descriptors: DESCRIPTORS,
+        keeps_log: true,
     })?;
     let admin = ftplb.subject().admin;
     let crowd = clients.block_on(crowd::gather(ftplb.address(), 0, size.leases))?;

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::control::Control;
 use super::{network, payload};
@@ -60,6 +60,16 @@ impl Client {
         network::connect(self.source, address).await
     }
 
+    /// Asks the server to connect back, and says where that is awaited.
+    pub(crate) async fn active(&mut self) -> io::Result<TcpListener> {
+        let listener = network::listen(SocketAddr::from((self.source, 0)))?;
+        let host = self.source.to_string().replace('.', ",");
+        let [high, low] = listener.local_addr()?.port().to_be_bytes();
+        let command = format!("PORT {host},{high},{low}\r\n");
+        self.command(command.as_bytes(), b"200").await?;
+        Ok(listener)
+    }
+
     /// Says RETR or STOR.
     pub(crate) async fn begin(&mut self, way: Way, size: u64) -> io::Result<()> {
         let verb = match way {
@@ -88,6 +98,14 @@ impl Client {
         self.expect(b"226").await.map(drop)
     }
 
+    /// Leaves as a process that is killed does, or the harsher way.
+    pub(crate) fn vanish(self, reset: bool) -> io::Result<()> {
+        if reset {
+            self.control.stream().set_zero_linger()?;
+        }
+        Ok(())
+    }
+
     /// Says QUIT, and waits until the other side has closed.
     pub(crate) async fn quit(mut self) -> io::Result<()> {
         self.command(b"QUIT\r\n", b"221").await?;
@@ -97,9 +115,13 @@ impl Client {
         }
     }
 
-    /// Says `line`, which has its end, and expects a reply that begins with `code`.
-    pub(crate) async fn command(&mut self, line: &[u8], code: &[u8]) -> io::Result<Bytes> {
-        self.control.say(line).await?;
+    /// Says `line`, which has its end.
+    pub(crate) async fn say(&mut self, line: &[u8]) -> io::Result<()> {
+        self.control.say(line).await
+    }
+
+    async fn command(&mut self, line: &[u8], code: &[u8]) -> io::Result<Bytes> {
+        self.say(line).await?;
         self.expect(code).await
     }
 

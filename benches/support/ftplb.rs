@@ -30,6 +30,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) tables: &'a str,
     /// Descriptors that it may have at most (`RLIMIT_NOFILE`).
     pub(crate) descriptors: u32,
+    /// Whether its log is kept to explain a failed start: an hour's would be a gigabyte.
+    pub(crate) keeps_log: bool,
 }
 
 impl Ftplb {
@@ -90,7 +92,11 @@ impl Drop for Ftplb {
 
 impl Setup<'_> {
     fn toml(self, address: SocketAddr, admin: Admin, folder: &Path) -> anyhow::Result<String> {
-        let log = folder.join(LOG);
+        let log = if self.keeps_log {
+            folder.join(LOG)
+        } else {
+            "/dev/null".into()
+        };
         let log = log.to_str().context("a path that is not UTF-8")?;
         let Admin(admin) = admin;
         let mut text = format!(

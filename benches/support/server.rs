@@ -21,7 +21,7 @@ use super::{network, payload};
 pub(crate) fn start(ips: &[Ipv4Addr]) -> io::Result<Vec<SocketAddr>> {
     let mut addresses = Vec::new();
     for ip in ips {
-        let listener = network::listen(SocketAddr::new(IpAddr::V4(*ip), 0))?;
+        let listener = network::listen(SocketAddr::from((*ip, 0)))?;
         addresses.push(listener.local_addr()?);
         tokio::spawn(accept(listener));
     }
@@ -113,13 +113,16 @@ struct Session {
     listener: Option<TcpListener>,
     /// Where the next data connection goes, after PORT.
     port: Option<SocketAddr>,
-    ip: IpAddr,
+    ip: Ipv4Addr,
 }
 
 impl Session {
     fn new(stream: TcpStream) -> io::Result<Self> {
+        let IpAddr::V4(ip) = stream.local_addr()?.ip() else {
+            return Err(io::ErrorKind::AddrNotAvailable.into());
+        };
         Ok(Self {
-            ip: stream.local_addr()?.ip(),
+            ip,
             control: Control::new(stream)?,
             listener: None,
             port: None,
@@ -156,7 +159,7 @@ impl Session {
     }
 
     async fn transfer(&mut self, is_download: bool, size: u64) -> io::Result<()> {
-        let leg = connection(self.listener.as_ref(), self.port.take());
+        let leg = connection(self.ip, self.listener.as_ref(), self.port.take());
         let Some(leg) = unless_aborted(&mut self.control, leg).await? else {
             return self.aborted().await;
         };
@@ -193,7 +196,7 @@ impl Session {
         self.port = None;
         let listener = match self.listener.take() {
             Some(listener) => listener,
-            None => network::listen(SocketAddr::new(self.ip, 0))?,
+            None => network::listen(SocketAddr::from((self.ip, 0)))?,
         };
         let address = listener.local_addr()?;
         self.listener = Some(listener);
@@ -208,11 +211,12 @@ impl Session {
 }
 
 async fn connection(
+    ip: Ipv4Addr,
     listener: Option<&TcpListener>,
     port: Option<SocketAddr>,
 ) -> io::Result<TcpStream> {
     match (port, listener) {
-        (Some(client), _) => TcpStream::connect(client).await,
+        (Some(client), _) => network::connect(ip, client).await,
         (None, Some(listener)) => Ok(listener.accept().await?.0),
         (None, None) => Err(io::ErrorKind::NotConnected.into()),
     }

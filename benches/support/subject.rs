@@ -125,8 +125,14 @@ impl Admin {
 
     /// The sum of all series of a metric.
     pub(crate) fn sum(self, metric: &str) -> anyhow::Result<f64> {
+        self.sum_of(metric, "")
+    }
+
+    /// The sum of the series of a metric that have a label, as it stands there.
+    pub(crate) fn sum_of(self, metric: &str, label: &str) -> anyhow::Result<f64> {
         let text = self.get("/metrics")?;
-        let values = samples(&text).filter(|(series, _)| name(series) == metric);
+        let values =
+            samples(&text).filter(|(series, _)| name(series) == metric && series.contains(label));
         Ok(values
             .map(|(_, value)| value.parse::<f64>())
             .sum::<Result<f64, _>>()?)

@@ -11,6 +11,9 @@
     reason = "what does not hold here fails its test, and these files are tests throughout"
 )]
 
+#[expect(dead_code, reason = "the benches use the rest")]
+#[path = "../../benches/support/mod.rs"]
+mod bench;
 mod clients;
 mod console;
 mod dns;
@@ -42,4 +45,5 @@ mod networks;
 mod pool;
 mod reload;
 mod reload_mirror;
+mod soak;
 mod transfers;
