@@ -12,9 +12,9 @@ use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{env, thread};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::support::client::Client;
@@ -129,6 +129,7 @@ fn many_sessions(size: &Size, clients: &Runtime, backends: &[SocketAddr]) -> any
     clients.block_on(crowd::visit(ftplb.address(), size.time))?;
     let fresh = when_idle(subject, new.sockets)?;
     print(&row("before the first", fresh));
+    let fresh = (fresh, kernel_bytes(&ftplb)?);
     print(CURVE);
     let mut crowd = Vec::new();
     for sessions in size.curve {
@@ -160,29 +161,26 @@ fn step(
     ftplb: &Ftplb,
     mut crowd: Vec<Client>,
     sessions: u16,
-    fresh: Sample,
+    fresh: (Sample, f64),
 ) -> anyhow::Result<Vec<Client>> {
-    let (kernel, there) = (kernel_bytes()?, u16::try_from(crowd.len())?);
+    let there = u16::try_from(crowd.len())?;
     let newcomers = crowd::gather(ftplb.address(), there, sessions - there);
     crowd.extend(clients.block_on(newcomers)?);
-    // Of the four sockets of a session ftplb has two.
-    let kernel = (kernel_bytes()? - kernel) / f64::from(sessions - there) / 2.0;
-    let subject = ftplb.subject();
-    let sample = subject.sample()?;
+    let (sample, kernel) = (ftplb.subject().sample()?, kernel_bytes(ftplb)?);
     let (mut costs, mut rates) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let before = subject.admin.sum(CPU)?;
+        let before = ftplb.cpu()?;
         let visits = clients.block_on(crowd::visit(ftplb.address(), size.time))?;
-        costs.push((subject.admin.sum(CPU)? - before) / visits.count * 1e6);
+        costs.push((ftplb.cpu()? - before) / visits.count * 1e6);
         rates.push(visits.count / visits.seconds);
     }
-    let memory = (sample.memory - fresh.memory) / f64::from(sessions);
+    let each = |bytes: f64| bytes / 1024.0 / f64::from(sessions);
     print(&format!(
         "{sessions:>8} {:>10.0} us {:>9.0} /s {:>14.2} KiB {:>9.2} KiB {:>13}",
         median(costs),
         median(rates),
-        memory / 1024.0,
-        kernel / 1024.0,
+        each(sample.memory - fresh.0.memory),
+        each(kernel - fresh.1),
         sample.descriptors(),
     ));
     Ok(crowd)
@@ -262,12 +260,12 @@ fn when_idle(subject: Subject, sockets: usize) -> anyhow::Result<Sample> {
     }
 }
 
-/// What the kernel has allocated for objects such as sockets, all over the host (proc_meminfo(5)).
-fn kernel_bytes() -> anyhow::Result<f64> {
-    let text = fs::read_to_string("/proc/meminfo")?;
-    let slab = text.lines().find_map(|line| line.strip_prefix("Slab:"));
-    let kibibytes = slab.context("no Slab in /proc/meminfo")?;
-    Ok(kibibytes.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0)
+/// What the kernel has for it: not a number where this user may not know.
+fn kernel_bytes(ftplb: &Ftplb) -> anyhow::Result<f64> {
+    Ok(match ftplb.kernel_bytes()? {
+        Some(bytes) => f64::from(u32::try_from(bytes)?),
+        None => f64::NAN,
+    })
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -311,5 +309,3 @@ const FIRST_PORT: u16 = 10_000;
 
 /// Bytes of a file over a shared port.
 const SHARED_FILE: u64 = 256 << 10;
-
-const CPU: &str = "process_cpu_seconds_total";

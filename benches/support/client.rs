@@ -98,14 +98,6 @@ impl Client {
         self.expect(b"226").await.map(drop)
     }
 
-    /// Leaves as a process that is killed does, or the harsher way.
-    pub(crate) fn vanish(self, reset: bool) -> io::Result<()> {
-        if reset {
-            self.control.stream().set_zero_linger()?;
-        }
-        Ok(())
-    }
-
     /// Says QUIT, and waits until the other side has closed.
     pub(crate) async fn quit(mut self) -> io::Result<()> {
         self.command(b"QUIT\r\n", b"221").await?;
@@ -118,6 +110,11 @@ impl Client {
     /// Says `line`, which has its end.
     pub(crate) async fn say(&mut self, line: &[u8]) -> io::Result<()> {
         self.control.say(line).await
+    }
+
+    /// No `TIME_WAIT` is left of it then, which the kernel would keep for a minute.
+    pub(crate) fn reset_when_dropped(&self) -> io::Result<()> {
+        self.control.stream().set_zero_linger()
     }
 
     async fn command(&mut self, line: &[u8], code: &[u8]) -> io::Result<Bytes> {

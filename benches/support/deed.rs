@@ -98,19 +98,30 @@ impl Deed {
                 client.transfer(Way::Download, short).await?;
                 moved = short;
             }
-            Self::Vanish => return client.vanish(is_reset).map(|()| 0),
+            Self::Vanish => return leave(&client, is_reset),
             Self::VanishWithPort => {
                 client.passive().await?;
-                return client.vanish(is_reset).map(|()| 0);
+                return leave(&client, is_reset);
             }
             Self::VanishIn(way) => {
-                let _goes_next = half_done(&mut client, way).await?;
-                return client.vanish(is_reset).map(|()| 0);
+                let data = half_done(&mut client, way).await?;
+                leave(&client, is_reset)?;
+                drop(client);
+                drop(data);
+                return Ok(0);
             }
         }
         client.quit().await?;
         Ok(moved)
     }
+}
+
+/// The client is to be dropped next, as by a process that is killed, or the harsher way.
+fn leave(client: &Client, is_reset: bool) -> io::Result<u64> {
+    if is_reset {
+        client.reset_when_dropped()?;
+    }
+    Ok(0)
 }
 
 /// Begins a download, and takes it back.
