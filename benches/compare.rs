@@ -4,6 +4,7 @@
 //! in turns. Every transfer is checked; the exit code is 1 when anything went wrong. Only ratios and
 //! processor time say much: load, servers and balancer share the processors.
 
+#[expect(dead_code, reason = "each bench uses a part of it")]
 mod support;
 
 use std::io::{self, Write as _};
