@@ -46,6 +46,9 @@ const IMPURE: [&str; 10] = [
 /// Lines of code in one file.
 const LONGEST_FILE: usize = 400;
 
+/// How many bad inputs the requirements list.
+const BAD_INPUTS: usize = 92;
+
 /// What one can keep in mind of the whole.
 const LONGEST_ARCHITECTURE: usize = 150;
 
@@ -194,6 +197,31 @@ fn every_test_that_the_requirements_name_exists() {
     );
     let missing: Vec<String> = named.difference(&functions).cloned().collect();
     assert_none(&missing);
+}
+
+#[test]
+fn every_bad_input_has_a_test_with_its_number_or_waits_for_tls() {
+    let page = read("docs/requirements.md");
+    let rows = section(&page, "The list of bad inputs").lines();
+    let rows: Vec<&str> = rows.filter(|row| row.starts_with("| ")).skip(1).collect();
+    let mut wrong = Vec::new();
+    for (number, row) in (1..).zip(&rows) {
+        if !row.starts_with(&format!("| {number} |")) {
+            wrong.push(format!("{number} is not where it should be: {row}"));
+        }
+        let (_, tests) = row
+            .trim_end_matches('|')
+            .rsplit_once('|')
+            .unwrap_or_default();
+        let mut tests = quoted(tests).peekable();
+        if tests.peek().is_none() && !row.contains("Needs TLS") {
+            wrong.push(format!("{number} has no test"));
+        }
+        let others = tests.filter(|name| !numbers_of(name).contains(&number));
+        wrong.extend(others.map(|name| format!("{number} is not in the name of {name}")));
+    }
+    assert_eq!(rows.len(), BAD_INPUTS, "docs/requirements.md");
+    assert_none(&wrong);
 }
 
 #[test]
@@ -364,6 +392,26 @@ fn first_cells(page: &str) -> BTreeSet<String> {
         .filter_map(|rest| rest.split('`').next())
         .map(str::to_owned)
         .collect()
+}
+
+/// The numbers that the name of a test begins with: `bad_input_31_and_35_to_39_what_happens`.
+fn numbers_of(name: &str) -> Vec<usize> {
+    let words = name.trim_start_matches("bad_input_").split('_');
+    let mut numbers: Vec<usize> = Vec::new();
+    let mut is_range = false;
+    for word in words {
+        match (word, word.parse(), numbers.last()) {
+            ("to", ..) => is_range = true,
+            ("and", ..) => {}
+            (_, Ok(last), Some(first)) if is_range => {
+                numbers.extend(first + 1..=last);
+                is_range = false;
+            }
+            (_, Ok(number), _) => numbers.push(number),
+            _ => break,
+        }
+    }
+    numbers
 }
 
 /// What stands between backticks.
