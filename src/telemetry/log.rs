@@ -1,18 +1,20 @@
 //! Logs: to standard error or a file, as text for people or JSON for machines.
 //!
 //! Lines are written by a thread of their own behind a bounded queue: whoever reads them, or a disk that
-//! hangs, may stop without stopping a session. Lines that find the queue full are dropped and counted.
+//! hangs or is full, may stop without stopping a session. Lines that find the queue or the disk full are
+//! dropped and counted.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use crate::config::{Log, LogFormat};
+use crate::telemetry::sink::{LostLines, Sink};
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +40,7 @@ pub enum LogError {
 /// The log of a process, while it lives. What is queued is written when it is dropped.
 #[must_use = "the last lines are lost without it"]
 pub struct Logging {
-    dropped: ErrorCounter,
+    lost: LostLines,
     filter: FilterSwitch,
     _writer: WorkerGuard,
 }
@@ -52,9 +54,9 @@ pub struct FilterSwitch(reload::Handle<EnvFilter, Registry>);
 pub struct Filter(EnvFilter);
 
 impl Logging {
-    /// Counts the lines that were dropped because nobody took them fast enough.
-    pub fn dropped(&self) -> ErrorCounter {
-        self.dropped.clone()
+    /// Counts the lines that were dropped because nobody took them fast enough, or at all.
+    pub fn lost(&self) -> LostLines {
+        self.lost.clone()
     }
 
     /// The switch of what is logged.
@@ -86,14 +88,10 @@ impl Filter {
 /// changes nothing.
 pub fn start(log: &Log) -> Result<Logging, LogError> {
     let (filter, switch) = reload::Layer::new(Filter::parse(&log.filter)?.0);
-    let queue = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(QUEUED_LINES);
-    let (writer, guard) = match &log.file {
-        None => queue.finish(io::stderr()),
-        Some(path) => queue.finish(open(path)?),
+    let (writer, guard, lost) = match &log.file {
+        None => behind_queue(io::stderr()),
+        Some(path) => behind_queue(open(path)?),
     };
-    let dropped = writer.error_counter();
     let is_terminal = log.file.is_none() && io::IsTerminal::is_terminal(&io::stderr());
     let lines = fmt::layer()
         .with_writer(writer)
@@ -109,10 +107,24 @@ pub fn start(log: &Log) -> Result<Logging, LogError> {
         .with(lines)
         .try_init();
     Ok(Logging {
-        dropped,
+        lost,
         filter: FilterSwitch(switch),
         _writer: guard,
     })
+}
+
+/// A queue before `writer`, the thread that empties it, and the count of what gets lost in either.
+fn behind_queue(
+    writer: impl Write + Send + 'static,
+) -> (NonBlocking, WorkerGuard, LostLines) {
+    let sink = Sink::new(writer);
+    let lost = sink.lost();
+    let (queue, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(QUEUED_LINES)
+        .finish(sink);
+    let lost = LostLines::new(queue.error_counter(), lost);
+    (queue, guard, lost)
 }
 
 fn open(path: &PathBuf) -> Result<File, LogError> {

@@ -30,6 +30,7 @@ mod bad_inputs_replies;
 mod discovery;
 mod endings;
 mod faults;
+mod faults_host;
 mod health;
 mod health_scripts;
 mod health_transfer;

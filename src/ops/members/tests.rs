@@ -9,6 +9,7 @@ use crate::balance::Request;
 use crate::config::check::{Surroundings, check};
 use crate::config::{Config, Scripts};
 use crate::health::{Availability, Verdict};
+use crate::telemetry::sink::LostLines;
 
 /// A pool that discovers, and checks whom it has in an hour.
 const DISCOVERED: &str = r#"
@@ -35,7 +36,7 @@ fn config(text: &str) -> Config {
 
 fn fleet() -> Fleet {
     let (log, _guard) = NonBlockingBuilder::default().finish(std::io::sink());
-    Fleet::new(mpsc::channel(1).0, log.error_counter())
+    Fleet::new(mpsc::channel(1).0, LostLines::new(log.error_counter(), Arc::default()))
 }
 
 fn surrounding() -> Surrounding {
