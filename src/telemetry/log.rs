@@ -114,9 +114,7 @@ pub fn start(log: &Log) -> Result<Logging, LogError> {
 }
 
 /// A queue before `writer`, the thread that empties it, and the count of what gets lost in either.
-fn behind_queue(
-    writer: impl Write + Send + 'static,
-) -> (NonBlocking, WorkerGuard, LostLines) {
+fn behind_queue(writer: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard, LostLines) {
     let sink = Sink::new(writer);
     let lost = sink.lost();
     let (queue, guard) = NonBlockingBuilder::default()

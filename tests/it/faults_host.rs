@@ -2,7 +2,7 @@
 //! get a clear answer or wait, and no backend is blamed. docs/reliability.md has the table.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
@@ -216,4 +216,23 @@ fn full_disk_under_the_log_stops_nothing_and_lost_lines_are_counted() {
         .filter(|line| !(line.starts_with('{') && line.ends_with('}')))
         .collect();
     assert!(torn.len() <= 1, "{torn:#?}");
+}
+
+#[test]
+fn log_whose_reader_is_gone_stops_nothing() {
+    let (reader, log) = io::pipe().unwrap();
+    let door = Door::new();
+    let mut proxy = Setup::new(&[door.address()]).start_logging_to(log);
+    drop(reader);
+    for _ in 0..3 {
+        let mut client = Peer::connect(proxy.address);
+        let mut backend = door.accept();
+        backend.say("220 Scripted.");
+        client.hears("220 Scripted.");
+    }
+    eventually("the lines are counted", || {
+        proxy.metric("ftplb_log_lines_dropped_total", &[]) > 2.0
+    });
+    proxy.signal(Signal::SIGTERM);
+    assert_eq!(proxy.finish().code(), 0);
 }

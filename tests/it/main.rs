@@ -31,6 +31,8 @@ mod discovery;
 mod endings;
 mod faults;
 mod faults_host;
+mod faults_links;
+mod faults_peers;
 mod health;
 mod health_scripts;
 mod health_transfer;

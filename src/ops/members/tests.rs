@@ -36,7 +36,10 @@ fn config(text: &str) -> Config {
 
 fn fleet() -> Fleet {
     let (log, _guard) = NonBlockingBuilder::default().finish(std::io::sink());
-    Fleet::new(mpsc::channel(1).0, LostLines::new(log.error_counter(), Arc::default()))
+    Fleet::new(
+        mpsc::channel(1).0,
+        LostLines::new(log.error_counter(), Arc::default()),
+    )
 }
 
 fn surrounding() -> Surrounding {
