@@ -201,9 +201,9 @@ fn every_test_that_documents_name_exists() {
     for (path, at_least) in [("docs/requirements.md", 200), ("docs/reliability.md", 30)] {
         let page = read(path);
         let cells = page.lines().filter_map(last_cell);
-        let names = cells.flat_map(quoted);
-        let names = names.filter(|name| name.contains('_') && is_name(name));
-        let named: BTreeSet<String> = names.map(str::to_owned).collect();
+        let words = cells.flat_map(quoted);
+        let tests = words.filter(|name| name.contains('_') && is_name(name));
+        let named: BTreeSet<String> = tests.map(str::to_owned).collect();
         assert!(named.len() > at_least, "{path}: {}", named.len());
         let missing: Vec<String> = named.difference(&functions).cloned().collect();
         assert_none(&missing);

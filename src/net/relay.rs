@@ -20,12 +20,12 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::leg::Leg;
 use super::pump::{Broken, Pump, PumpEvent, Splicing};
 use crate::ending::{Cause, Moved, Side};
@@ -172,7 +172,7 @@ impl Flow {
             to_backend: Pump::new(splicing),
             to_client: Pump::new(splicing),
             idle,
-            timer: IdleTimer::new(idle),
+            timer: IdleTimer::new(),
         }
     }
 
@@ -331,16 +331,16 @@ impl Cut {
     }
 }
 
-/// Re-armed when it fires and not for every byte: `last` is what counts.
+/// How long nothing has moved; `last` is what counts.
 struct IdleTimer {
-    sleep: Pin<Box<Sleep>>,
+    alarm: Alarm,
     last: Instant,
 }
 
 impl IdleTimer {
-    fn new(limit: Duration) -> Self {
+    fn new() -> Self {
         Self {
-            sleep: Box::pin(tokio::time::sleep(limit)),
+            alarm: Alarm::default(),
             last: Instant::now(),
         }
     }
@@ -350,17 +350,7 @@ impl IdleTimer {
     }
 
     fn poll(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
-        let due = self.last + limit;
-        if self.sleep.deadline() > due {
-            self.sleep.as_mut().reset(due);
-        }
-        loop {
-            ready!(self.sleep.as_mut().poll(cx));
-            if self.sleep.deadline() >= due {
-                return Poll::Ready(());
-            }
-            self.sleep.as_mut().reset(due);
-        }
+        self.alarm.poll(self.last + limit, cx)
     }
 }
 

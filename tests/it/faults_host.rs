@@ -186,7 +186,7 @@ fn full_disk_under_the_log_stops_nothing_and_lost_lines_are_counted() {
     let disk = Disk::new();
     let (log, ballast) = (disk.path().join("log"), disk.path().join("ballast"));
     let mut filler = File::create(&ballast).unwrap();
-    filler.write_all(&[0; 48 << 10]).unwrap();
+    filler.write_all(&vec![0; 48 << 10]).unwrap();
     let door = Door::new();
     let to = OpenOptions::new().create(true).append(true).open(&log);
     let mut proxy = Setup::new(&[door.address()]).start_logging_to(to.unwrap());

@@ -120,7 +120,7 @@ fn client_that_freezes_in_a_download_is_cut_at_both_ends() {
     table.transfer("RETR f");
     // More than all buffers on the way take.
     let patience = Duration::from_millis(100);
-    let sent = backend_data.flood(&[b'x'; 1 << 16], 1 << 30, patience);
+    let sent = backend_data.flood(&[b'x'; 1 << 14], 1 << 30, patience);
     assert!(sent < 1 << 30, "the client must not have read");
     backend_data.is_reset();
     client_data.is_reset();
@@ -154,7 +154,7 @@ fn backend_that_freezes_in_an_upload_is_cut_at_both_ends() {
     let (mut client_data, mut backend_data) = table.passive_data();
     table.transfer("STOR f");
     let patience = Duration::from_millis(100);
-    let sent = client_data.flood(&[b'x'; 1 << 16], 1 << 30, patience);
+    let sent = client_data.flood(&[b'x'; 1 << 14], 1 << 30, patience);
     assert!(sent < 1 << 30, "the backend must not have read");
     client_data.is_reset();
     backend_data.is_reset();
@@ -326,7 +326,7 @@ fn frozen_peers_do_not_delay_the_stop() {
     let (client_data, mut backend_data) = table.passive_data();
     table.transfer("RETR f");
     let patience = Duration::from_millis(100);
-    backend_data.flood(&[b'x'; 1 << 16], 1 << 30, patience);
+    backend_data.flood(&[b'x'; 1 << 14], 1 << 30, patience);
     let (client, mut backend) = table.another();
     backend.flood(&b"211-x\r\n".repeat(1_000), 1 << 30, patience);
     let begin = Instant::now();
