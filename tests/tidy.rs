@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Each floor may name itself and the floors before it (ARCHITECTURE.md).
 const FLOORS: [&[&str]; 6] = [
     &["ftp", "balance", "health", "limits", "ending", "diagnosis"],
-    &["session", "config", "net", "telemetry"],
+    &["session", "config", "net", "telemetry", "privilege"],
     &["proxy", "ops"],
     &["app"],
     &["cli"],

@@ -15,9 +15,9 @@ pub fn control_listener(address: SocketAddr, backlog: i32) -> io::Result<TcpList
     listen(socket, backlog)
 }
 
-/// The same at an address that this host does not have yet: the virtual IP of a stand-by, which VRRP or the
-/// like moves here later.
-pub fn control_listener_ahead(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+/// As [`bound`], at an address that this host does not have yet: the virtual IP of a stand-by, which VRRP or
+/// the like moves here later.
+pub fn bound_ahead(address: SocketAddr) -> io::Result<Socket> {
     let socket = unbound(address)?;
     if address.is_ipv6() {
         socket.set_freebind_v6(true)?;
@@ -25,11 +25,11 @@ pub fn control_listener_ahead(address: SocketAddr, backlog: i32) -> io::Result<T
         socket.set_freebind_v4(true)?;
     }
     socket.bind(&address.into())?;
-    listen(socket, backlog)
+    Ok(socket)
 }
 
 /// A non-blocking TCP socket that is bound to `address`, which may be in `TIME_WAIT` (K2).
-pub(super) fn bound(address: SocketAddr) -> io::Result<Socket> {
+pub fn bound(address: SocketAddr) -> io::Result<Socket> {
     let socket = unbound(address)?;
     socket.bind(&address.into())?;
     Ok(socket)
@@ -49,7 +49,8 @@ fn unbound(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-pub(super) fn listen(socket: Socket, backlog: i32) -> io::Result<TcpListener> {
+/// Begins to accept connections.
+pub fn listen(socket: Socket, backlog: i32) -> io::Result<TcpListener> {
     socket.listen(backlog)?;
     TcpListener::from_std(socket.into())
 }

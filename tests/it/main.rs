@@ -39,6 +39,7 @@ mod lifecycle;
 mod matrix;
 mod networks;
 mod pool;
+mod privilege;
 mod reload;
 mod reload_mirror;
 mod transfers;
