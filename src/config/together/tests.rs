@@ -487,29 +487,33 @@ fn a_password_file_that_can_not_be_used_is_reported_by_its_name() {
         };
         found.iter().map(Problem::to_string).collect()
     };
-    fn file(bytes: &[u8], is_public: bool) -> std::io::Result<SecretFile> {
-        Ok(SecretFile {
-            bytes: bytes.to_vec(),
-            is_public,
-        })
-    }
-    assert_eq!(read(|_| file(b"hunter2\n", false)), Vec::<String>::new());
+    assert_eq!(
+        read(|_| Ok(file(b"hunter2\n", false))),
+        Vec::<String>::new()
+    );
     for (found, said) in [
         (
             read(|_| Err(std::io::ErrorKind::PermissionDenied.into())),
             "x.toml:4:57: pool[0].health.password_file: /etc/x cannot be read: permission denied",
         ),
         (
-            read(|_| file(b"hunter2\nmore\n", false)),
+            read(|_| Ok(file(b"hunter2\nmore\n", false))),
             "x.toml:4:57: pool[0].health.password_file: /etc/x holds no password",
         ),
         (
-            read(|_| file(b"hunter2", true)),
+            read(|_| Ok(file(b"hunter2", true))),
             "x.toml:4:57: warning: pool[0].health.password_file: every user of this host may read or write /etc/x",
         ),
     ] {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with(said), "{found:?}");
         assert!(!found[0].contains("hunter2"), "{found:?}");
+    }
+}
+
+fn file(bytes: &[u8], is_public: bool) -> SecretFile {
+    SecretFile {
+        bytes: bytes.to_vec(),
+        is_public,
     }
 }
