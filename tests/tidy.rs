@@ -125,6 +125,28 @@ fn nothing_unfinished_is_left_in_the_code() {
 }
 
 #[test]
+fn unsafe_code_is_forbidden_in_every_crate_of_the_repository() {
+    let mut wrong = Vec::new();
+    // The lint holds for the library, the program, tests and benches; nothing in them can lift it.
+    let lint = "\n[lints.rust]\n";
+    let manifest = read("Cargo.toml");
+    let lints = manifest.split_once(lint).map_or("", |(_, lints)| lints);
+    if !lints.lines().any(|line| line == "unsafe_code = \"forbid\"") {
+        wrong.push("Cargo.toml does not forbid unsafe code".to_owned());
+    }
+    // The fuzz targets are a crate of their own, and what is made of them by a macro is not ours.
+    for path in files("fuzz")
+        .into_iter()
+        .filter(|path| has_ending(path, "rs"))
+    {
+        if code_of(&read(&path)).contains("unsafe") {
+            wrong.push(path);
+        }
+    }
+    assert_none(&wrong);
+}
+
+#[test]
 fn every_module_begins_by_saying_what_it_is() {
     let silent = sources()
         .into_iter()
@@ -178,22 +200,22 @@ fn every_diagnosis_is_documented_and_no_other() {
 }
 
 #[test]
-fn every_test_that_the_requirements_name_exists() {
+fn every_test_that_a_document_names_exists() {
     let mut functions = BTreeSet::new();
     for path in files("src").into_iter().chain(files("tests")) {
         if has_ending(&path, "rs") {
             functions.extend(names_after(&read(&path), "fn "));
         }
     }
-    let page = read("docs/requirements.md");
-    let named = quoted(&page).filter(|name| name.contains('_') && is_name(name));
-    let named: BTreeSet<String> = named.map(str::to_owned).collect();
-    assert!(
-        named.len() > 200,
-        "the names of tests are not found in the page"
-    );
-    let missing: Vec<String> = named.difference(&functions).cloned().collect();
-    assert_none(&missing);
+    for (page, least) in [("docs/requirements.md", 200), ("docs/threat-model.md", 30)] {
+        let text = read(page);
+        let named = quoted(&text).filter(|name| name.contains('_') && is_name(name));
+        let named: BTreeSet<String> = named.map(str::to_owned).collect();
+        assert!(named.len() > least, "{page}: no names of tests are found");
+        let missing = named.difference(&functions);
+        let missing: Vec<String> = missing.map(|name| format!("{page}: {name}")).collect();
+        assert_none(&missing);
+    }
 }
 
 #[test]

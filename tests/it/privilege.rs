@@ -1,4 +1,4 @@
-//! What ftplb gives up when root starts it, and what it can do afterwards.
+//! What ftplb gives up when root starts it, what it can do afterwards, and whom the admin address tells of it.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -272,6 +272,36 @@ fn scripts_of_a_balancer_without_root_have_neither_root_nor_its_right() {
     assert_eq!(value("NoNewPrivs"), "1");
     let line = proxy.wait_for_log("privileges given up", 1).remove(0);
     assert_eq!(field(&line, "files"), "unrestricted: scripts are run");
+}
+
+#[test]
+fn metrics_are_told_to_prometheus_and_not_to_a_page_in_a_browser() {
+    let proxy = Setup::new(&[Door::new().address()]).start();
+    let own = format!("Host: {}\r\n", proxy.admin);
+    for (headers, expected) in [
+        (own.clone(), 200),
+        ("Host: localhost:1234\r\n".into(), 200),
+        ("Host: rebound.example:9121\r\n".into(), 403),
+        (format!("{own}Origin: http://evil.example\r\n"), 403),
+    ] {
+        for path in ["/metrics", "/readyz", "/healthz"] {
+            assert_eq!(
+                status_of(proxy.admin, path, &headers),
+                expected,
+                "{path} {headers}"
+            );
+        }
+    }
+}
+
+/// The status of the answer to `GET` with these headers, each a whole line.
+fn status_of(address: SocketAddr, path: &str, headers: &str) -> u16 {
+    let mut peer = Peer::connect(address);
+    peer.send(format!(
+        "GET {path} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n"
+    ));
+    let answer = String::from_utf8(peer.read_to_end()).unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 /// A configuration with a listener at `address`, and lines of `[process]` and `[admin]`.
