@@ -54,9 +54,14 @@ pub enum PrivilegeError {
     /// Capabilities can not be given up.
     #[error("cannot give up capabilities")]
     Capabilities(#[source] caps::errors::CapsError),
-    /// The switch "no new privileges" can not be set.
-    #[error("cannot set \"no new privileges\": with process.sandbox = false ftplb does without")]
-    NoNewPrivileges(#[source] nix::Error),
+    /// A switch of the process can not be set.
+    #[error("cannot set {switch:?}: with process.sandbox = false ftplb does without")]
+    Switch {
+        /// What it is called.
+        switch: &'static str,
+        /// What the system said.
+        source: nix::Error,
+    },
     /// Landlock is there, and fails.
     #[error("cannot restrict files by Landlock: with process.sandbox = false ftplb does without")]
     Landlock(#[source] landlock::RulesetError),
@@ -107,7 +112,9 @@ impl Confinement {
         };
         let mut sandbox = None;
         if process.sandbox {
-            prctl::set_no_new_privs().map_err(PrivilegeError::NoNewPrivileges)?;
+            switch("no new privileges", prctl::set_no_new_privs())?;
+            // There are passwords in its memory.
+            switch("not dumpable", prctl::set_dumpable(false))?;
             sandbox = Some(Files::restrict(config)?);
         }
         Ok(Self {
@@ -159,6 +166,10 @@ impl Confinement {
             _ => {}
         }
     }
+}
+
+fn switch(switch: &'static str, set: nix::Result<()>) -> Result<(), PrivilegeError> {
+    set.map_err(|source| PrivilegeError::Switch { switch, source })
 }
 
 fn identify(process: &Process) -> Result<Identity, PrivilegeError> {

@@ -77,6 +77,16 @@ fn root_becomes_the_user_that_is_wanted_in_every_thread() {
             assert_every_task(pid, set, NONE);
         }
         assert_every_task(pid, "NoNewPrivs", "1");
+        let memory = fs::metadata(format!("/proc/{pid}/mem")).unwrap();
+        assert_eq!(
+            memory.uid(),
+            0,
+            "other processes of the user may not read it"
+        );
+        assert!(
+            proxy.metric("process_open_fds", &[]) > 3.0,
+            "it may look at itself"
+        );
         // Port 21 is bound all the same.
         let mut client = Peer::connect(proxy.address);
         client.say("QUIT");
@@ -272,6 +282,58 @@ fn scripts_of_a_balancer_without_root_have_neither_root_nor_its_right() {
     assert_eq!(value("NoNewPrivs"), "1");
     let line = proxy.wait_for_log("privileges given up", 1).remove(0);
     assert_eq!(field(&line, "files"), "unrestricted: scripts are run");
+}
+
+#[test]
+fn a_password_is_taken_from_a_file_and_read_again_by_a_reload() {
+    let door = Door::new();
+    let address = own_address(false, 2121);
+    let home = home("");
+    let (file, path) = (home.path().join("password"), home.path().join("ftplb.toml"));
+    let write = |text: &str| {
+        fs::write(&file, text).unwrap();
+        own(&file);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    let health = format!(
+        "health = {{ probe = \"login\", user = \"u\", password_file = \"{}\", interval = \"1h\", \
+         warmup = \"0s\" }}\n",
+        file.display()
+    );
+    let config = toml(address, &format!("user = \"{USER}\""), "")
+        .replace(NOBODY, &door.address().to_string())
+        .replace("health = false\n", &health);
+    fs::write(&path, &config).unwrap();
+    write("hunter2\n");
+    let shown = run(
+        Command::new(PROGRAM).args(["show-config", "-c"]).arg(&path),
+        SOON,
+    );
+    let shown = shown.expect_success("show-config");
+    assert!(shown.stdout.contains("password_file = "), "{shown:?}");
+    assert!(!shown.stdout.contains("hunter2"), "{shown:?}");
+    let logs_in_by = |password: &str| {
+        let mut backend = door.accept();
+        backend.say("220 Hello.");
+        backend.hears("USER u");
+        backend.say("331 Password.");
+        backend.hears(format!("PASS {password}"));
+        backend.say("230 Welcome.");
+        backend.hears("QUIT");
+    };
+    let mut proxy = start(Command::new(PROGRAM), address, home);
+    logs_in_by("hunter2");
+    write("tr0ub4dor\n");
+    assert!(proxy.reload(&config), "{}", proxy.log());
+    logs_in_by("tr0ub4dor");
+    proxy.wait_for_log("health: another password", 1);
+    write("two\nlines\n");
+    assert!(!proxy.reload(&config));
+    let line = proxy.wait_for_log("holds no password", 1).remove(0);
+    assert!(line.contains(&file.display().to_string()), "{line}");
+    for word in ["hunter2", "tr0ub4dor", "two"] {
+        assert!(!proxy.log().contains(word), "{word}: {}", proxy.log());
+    }
 }
 
 #[test]
