@@ -30,7 +30,7 @@ pub(super) fn bind(
             "cannot listen on {address} while ftplb listens on {other}: take that one out by one reload, and add this one by the next"
         ),
         None if is_refused => format!(
-            "cannot listen on {address}: ports below 1024 need root or CAP_NET_BIND_SERVICE, which is given up by process.privileged_ports = false"
+            "cannot listen on {address}: ports below 1024 need root or CAP_NET_BIND_SERVICE (process.privileged_ports = false gives both up)"
         ),
         None => format!(
             "cannot listen on {address}: is the address this host's, and the port free?"

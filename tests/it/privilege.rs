@@ -154,7 +154,7 @@ fn a_reload_adds_a_privileged_port_while_the_right_is_kept() {
         if is_taken {
             Peer::connect(more).say("QUIT");
         } else {
-            let said = "which is given up by process.privileged_ports = false";
+            let said = "process.privileged_ports = false gives both up";
             proxy.wait_for_log(said, 1);
         }
         assert!(
@@ -230,8 +230,11 @@ fn in_the_sandbox_the_log_and_the_socket_go_on_and_nothing_new_is_run() {
     ];
     let mut proxy = start(Command::new(PROGRAM), address, home);
     let said = |text: &str| fs::read_to_string(&log).unwrap().contains(text);
+    if said("this kernel has no Landlock") {
+        return eprintln!("nothing is tested of the sandbox: this kernel has no Landlock");
+    }
     assert!(
-        said("\"files\":\"restricted\""),
+        said("\"files\":\"restricted"),
         "{:?}",
         fs::read_to_string(&log)
     );
