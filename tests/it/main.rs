@@ -27,6 +27,8 @@ mod api_room;
 mod bad_inputs_data;
 mod bad_inputs_lines;
 mod bad_inputs_replies;
+mod differential;
+mod differential_endpoints;
 mod discovery;
 mod endings;
 mod faults;
