@@ -26,6 +26,6 @@ for target in "$@"; do
     printf '\n== %s, %s s\n' "$target" "$seconds" >&2
     # shellcheck disable=SC2046,SC2086 # Options, one word each.
     cargo fuzz run $build "$target" "$found" "fuzz/corpus/$target" -- \
-        -max_total_time="$seconds" -timeout=10 -print_final_stats=1 -verbosity=0 \
+        -max_total_time="$seconds" -timeout=60 -print_final_stats=1 -verbosity=0 \
         $([ ! -e "$dictionary" ] || echo "-dict=$dictionary")
 done

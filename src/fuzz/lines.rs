@@ -28,9 +28,9 @@ pub fn check(data: &[u8]) {
 }
 
 /// Adds the frames that come of `bytes`, up to the first runaway.
-fn take(framer: &mut Framer, bytes: &[u8], frames: &mut Vec<Frame>) {
+fn take(framer: &mut Framer, bytes: &[u8], found: &mut Vec<Frame>) {
     framer.push(bytes);
-    while frames.last() != Some(&Frame::Runaway) {
+    while found.last() != Some(&Frame::Runaway) {
         let Some(frame) = framer.next_frame() else {
             break;
         };
@@ -38,7 +38,7 @@ fn take(framer: &mut Framer, bytes: &[u8], frames: &mut Vec<Frame>) {
             assert!(line.text.len() + 2 <= MAX_LINE_BYTES);
             assert!(!line.text.contains(&b'\n'));
         }
-        frames.push(frame);
+        found.push(frame);
     }
 }
 

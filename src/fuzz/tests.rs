@@ -1,12 +1,14 @@
 //! The inputs of the corpora, tried again.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{commands, configuration, endpoints, keepalived, lines, replies, session};
 
+type Target = (&'static str, fn(&[u8]));
+
 /// The targets, by the names of their corpora.
-const TARGETS: [(&str, fn(&[u8])); 7] = [
+const TARGETS: [Target; 7] = [
     ("commands", commands::check),
     ("configuration", configuration::check),
     ("endpoints", endpoints::check),
@@ -49,6 +51,6 @@ fn every_target_has_a_program_and_a_corpus_and_no_other_is_left() {
     }
 }
 
-fn fuzz() -> std::path::PathBuf {
+fn fuzz() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz")
 }

@@ -197,9 +197,9 @@ enum Framed {
 fn frames_of(stream: &[u8], limit: usize) -> Vec<Framed> {
     let mut framer = Framer::commands(limit);
     framer.push(stream);
-    let mut frames = Vec::new();
+    let mut found = Vec::new();
     while let Some(frame) = framer.next_frame() {
-        frames.push(match frame {
+        found.push(match frame {
             Frame::Line(line) if command::parse(&line.text).is_ok() => {
                 Framed::Forwarded(line.text.to_vec())
             }
@@ -207,7 +207,7 @@ fn frames_of(stream: &[u8], limit: usize) -> Vec<Framed> {
             Frame::Runaway | Frame::Telnet(_) => panic!("not in these streams"),
         });
     }
-    frames
+    found
 }
 
 fn is(command: &Command<'_>, name: &str) -> bool {

@@ -6,7 +6,6 @@ use std::fs;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::process::Command;
 
-use bytes::Bytes;
 use ftplb::ftp::endpoint;
 use ftplb::ftp::line::{Frame, Framer};
 use ftplb::ftp::reply::{Place, Replies};
@@ -260,7 +259,7 @@ fn relay(stream: &[u8]) -> (Vec<u8>, String) {
     let (mut open, mut lines) = (Vec::new(), 0);
     framer.push(stream);
     while let Some(Frame::Line(line)) = framer.next_frame() {
-        let Ok(line) = replies.read(Bytes::from(line.text)) else {
+        let Ok(line) = replies.read(line.text) else {
             break;
         };
         let Some(line) = line else { continue };
