@@ -14,18 +14,19 @@ export RUSTC_BOOTSTRAP=1
 command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz@0.13.2
 
 # There is no unsafe code for a sanitizer to watch, and without one there are twice as many inputs.
-build="--sanitizer none --codegen-units 16"
+cargo fuzz build --sanitizer none --codegen-units 16
+host=$(rustc -vV | sed -n 's/^host: //p')
 
-# shellcheck disable=SC2086 # Options, one word each.
-cargo fuzz build $build
+# shellcheck disable=SC2046 # The names of the targets, one word each.
 [ $# -gt 0 ] || set -- $(cargo fuzz list)
 for target in "$@"; do
+    # New inputs go to the first folder.
     found=fuzz/target/found/$target
-    mkdir -p "$found"
+    mkdir -p "$found" "fuzz/artifacts/$target"
     dictionary=fuzz/$target.dict
     printf '\n== %s, %s s\n' "$target" "$seconds" >&2
-    # shellcheck disable=SC2046,SC2086 # Options, one word each.
-    cargo fuzz run $build "$target" "$found" "fuzz/corpus/$target" -- \
-        -max_total_time="$seconds" -timeout=60 -print_final_stats=1 -verbosity=0 \
-        $([ ! -e "$dictionary" ] || echo "-dict=$dictionary")
+    # shellcheck disable=SC2046 # An option or none.
+    "fuzz/target/$host/release/$target" "$found" "fuzz/corpus/$target" \
+        -artifact_prefix="fuzz/artifacts/$target/" -max_total_time="$seconds" -timeout=60 \
+        -print_final_stats=1 -verbosity=0 $([ ! -e "$dictionary" ] || echo "-dict=$dictionary")
 done
