@@ -342,10 +342,10 @@ fn framed(random: &mut Random, framer: fn(usize) -> Framer) -> Input {
 /// A line may have so many, its end included; so few that a fuzzer finds the limit.
 const MOST_BYTES: usize = 48;
 
-/// The number behind `#`.
+/// The number behind `#`. Zero answers what had none.
 pub(super) fn tag_of(text: &[u8]) -> Option<u64> {
     let (_, tag) = std::str::from_utf8(text).ok()?.split_once('#')?;
-    tag.parse().ok()
+    tag.parse().ok().filter(|tag| *tag != 0)
 }
 
 /// Whether a line is the last of a reply that answers a command.
