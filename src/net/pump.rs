@@ -166,14 +166,13 @@ impl Pump {
             self.stage = Stage::Ended;
         }
         match self.stage {
-            Stage::Moving => Poll::Pending,
             Stage::Ended => {
                 ready!(self.poll_flush(to, cx)).map_err(Broken::Write)?;
                 self.release();
                 self.end(to, last)
             }
             Stage::Discarding => self.poll_discard(from, cx),
-            Stage::Done => Poll::Pending,
+            Stage::Moving | Stage::Done => Poll::Pending,
         }
     }
 
