@@ -11,7 +11,7 @@
 //! 4  app               the only wiring
 //! 3  proxy, ops        sessions' drivers; checks, admin address
 //! 2  session           the FTP session, without input or output
-//!    config, net, telemetry
+//!    config, net, telemetry, privilege
 //! 1  ftp, balance, health, limits, ending, diagnosis     pure
 //! ```
 //! ARCHITECTURE.md tells the rest.
@@ -27,6 +27,7 @@ pub mod health;
 pub mod limits;
 pub mod net;
 pub mod ops;
+pub mod privilege;
 pub mod proxy;
 pub mod session;
 pub mod telemetry;

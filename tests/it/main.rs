@@ -46,6 +46,7 @@ mod lifecycle;
 mod matrix;
 mod networks;
 mod pool;
+mod privilege;
 mod reload;
 mod reload_mirror;
 mod soak;

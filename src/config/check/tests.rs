@@ -21,6 +21,7 @@ fn surroundings() -> Surroundings {
         ephemeral_ports: Some(32_768..=60_999),
         reserved_ports: Vec::new(),
         descriptors: Some(20_000),
+        ..Surroundings::default()
     }
 }
 
@@ -124,7 +125,7 @@ idle = 600
 connect = "0s"
 [log]
 filter = "ftplb=loud"
-=> 1 verbose: there is no such key | the keys here are pool, listener, limits, timeouts, scripts, admin, log
+=> 1 verbose: there is no such key | the keys here are pool, listener, limits, timeouts, scripts, process, admin, log
 => 2 listener[0].address: is missing | write address = "0.0.0.0:21"
 => 3 listener[0].adress: there is no such key | did you mean `address`?
 => 4 listener[0].passive_ports: "20-10" ends before it begins | write "10-20"
