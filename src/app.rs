@@ -60,7 +60,7 @@ impl App {
             api: Door::default(),
             fresh: Fresh::default(),
             aside: Aside::default(),
-            fleet: Arc::new(Fleet::new(reloader, logging.lost())),
+            fleet: Arc::new(Fleet::new(reloader, logging.dropped())),
             log_filter: logging.filter(),
             config,
             reloads,

@@ -14,7 +14,7 @@ use crate::ops::checks::Checks;
 use crate::ops::members::Members;
 use crate::ops::notify::Notifier;
 use crate::proxy::service::{ProcessParts, Service};
-use crate::telemetry::sink::LostLines;
+use crate::telemetry::log::Dropped;
 
 /// Everything that runs beside its tasks.
 pub struct Fleet {
@@ -36,7 +36,7 @@ pub struct Fleet {
     listeners_leaving: Mutex<Vec<LeavingListener>>,
     draining: AtomicBool,
     reloader: mpsc::Sender<Reload>,
-    log_lost: LostLines,
+    log_dropped: Dropped,
 }
 
 /// An order to go on with the configuration as it is now.
@@ -53,8 +53,8 @@ struct LeavingListener {
 
 impl Fleet {
     /// A fleet without pools and listeners. Whoever has the other end of `reloader` changes it;
-    /// `log_lost` counts the log lines that were not written.
-    pub fn new(reloader: mpsc::Sender<Reload>, log_lost: LostLines) -> Self {
+    /// `log_dropped` counts the log lines that were not written.
+    pub fn new(reloader: mpsc::Sender<Reload>, log_dropped: Dropped) -> Self {
         Self {
             since: Instant::now(),
             process: ProcessParts::default(),
@@ -66,7 +66,7 @@ impl Fleet {
             listeners_leaving: Mutex::default(),
             draining: AtomicBool::new(false),
             reloader,
-            log_lost,
+            log_dropped,
         }
     }
 
@@ -126,7 +126,7 @@ impl Fleet {
             pool.publish(Instant::now());
         }
         let metrics = &self.process.metrics;
-        metrics.set_log_lines_dropped(self.log_lost.total());
+        metrics.set_log_lines_dropped(self.log_dropped.lines());
     }
 
     /// Looks after what leaves, until told to stop.

@@ -3,5 +3,4 @@
 pub mod log;
 pub mod metrics;
 pub mod pool;
-pub mod sink;
 pub mod sparse;
