@@ -10,7 +10,8 @@
 //!     └── put off ────────┘
 //! ```
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -62,6 +63,17 @@ impl Alarm {
     }
 }
 
+/// What `work` comes to, or `None` when it is not done by `at`.
+pub async fn before<T>(at: Instant, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut alarm = Alarm::default();
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => alarm.poll(at, cx).map(|()| None),
+    })
+    .await
+}
+
 /// How late an alarm rings at most on a host that is only busy.
 const STOOD_STILL: Duration = Duration::from_millis(100);
 
@@ -70,8 +82,7 @@ const MOMENT: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-
+    use tokio::sync::oneshot;
     use tokio::time::advance;
 
     use super::*;
@@ -91,6 +102,31 @@ mod tests {
         let late = begin.elapsed().saturating_sub(second * 2);
         assert!(late < Duration::from_millis(10), "{late:?}");
         assert!(is_due(&mut Alarm::default(), begin).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_done_in_time_counts_and_what_is_not_does_not() {
+        let (begin, second) = (Instant::now(), Duration::from_secs(1));
+        let done = before(begin + second, async { 1 });
+        assert_eq!(done.await, Some(1));
+        let late = before(begin + second, std::future::pending::<()>());
+        assert_eq!(late.await, None);
+        assert!(begin.elapsed() < second + Duration::from_millis(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_done_while_the_process_stood_still_counts() {
+        let at = Instant::now() + Duration::from_secs(1);
+        let (answer, answered) = oneshot::channel();
+        let mut work = pin!(before(at, answered));
+        let is_pending = |cx: &mut Context<'_>| Poll::Ready(work.as_mut().poll(cx).is_pending());
+        assert!(poll_fn(is_pending).await);
+        advance(Duration::from_secs(5)).await;
+        // The timer has rung, and what came is not known of yet.
+        let is_pending = |cx: &mut Context<'_>| Poll::Ready(work.as_mut().poll(cx).is_pending());
+        assert!(poll_fn(is_pending).await);
+        answer.send(1).unwrap();
+        assert_eq!(work.await, Some(Ok(1)));
     }
 
     #[tokio::test(start_paused = true)]

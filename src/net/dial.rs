@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::Instant;
 
+use super::alarm;
 use super::leg::{self, Leg};
 use super::socket::{self, normalise, normalise_socket};
 
@@ -121,9 +123,8 @@ async fn within<T>(
     timeout: Duration,
     connect: impl Future<Output = io::Result<T>>,
 ) -> io::Result<T> {
-    tokio::time::timeout(timeout, connect)
-        .await
-        .unwrap_or_else(|late| Err(late.into()))
+    let connected = alarm::before(Instant::now() + timeout, connect).await;
+    connected.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Where a backend in active mode connects, once (A4).

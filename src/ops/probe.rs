@@ -16,13 +16,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 pub use self::error::ProbeError;
 use self::talk::Talk;
 use crate::config::{Probe, Script, Via};
 use crate::diagnosis::Diagnosis;
-use crate::net::dial;
+use crate::net::{alarm, dial};
 use crate::ops::checks::{Subject, Through};
 use crate::ops::script::Call;
 use crate::proxy::pins::{Pin, Pins};
@@ -177,8 +177,8 @@ impl Deadline {
         asked: &'static str,
         step: impl Future<Output = Result<T, ProbeError>>,
     ) -> Result<T, ProbeError> {
-        let late = |_| Err(self.missed(peer, asked));
-        timeout_at(self.at, step).await.unwrap_or_else(late)
+        let done = alarm::before(self.at, step).await;
+        done.unwrap_or_else(|| Err(self.missed(peer, asked)))
     }
 
     /// Connects to `peer`. `failed` is how it is said that this can not be done.

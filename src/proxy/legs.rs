@@ -83,7 +83,7 @@ impl Driver {
                 DataEvent::Ready(address)
             }
             Err(error) => {
-                tracing::error!(%error, "no port to listen on for a backend's data connection");
+                self.record.note_dial_failed(Side::Balancer, &error);
                 DataEvent::Unavailable
             }
         };

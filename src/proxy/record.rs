@@ -148,8 +148,10 @@ impl SessionRecord {
                 tracing::warn!(session, %client, backend, %error, "cannot connect to the backend's data port");
             }
             Side::Balancer => {
-                tracing::error!(session, %client, backend, %error, "cannot make a data connection, for want of \
-                 descriptors, ports or memory of this host");
+                if let Some(suppressed) = self.service.shortages.pass(Instant::now()) {
+                    tracing::error!(session, %client, backend, %error, suppressed,
+                        "cannot make a data connection, for want of descriptors, ports or memory of this host");
+                }
             }
         }
     }
