@@ -6,6 +6,8 @@
 
 mod address;
 mod http;
+mod network;
+mod rate;
 mod script;
 
 use std::fmt::Display;
@@ -17,10 +19,13 @@ pub(super) use self::address::{
     listen_address, passive_ports, server_address,
 };
 pub(super) use self::http::{digest, header_value, http_path, pattern, status_codes};
+pub(super) use self::network::network;
+pub(super) use self::rate::{rate, rate_text};
 pub(super) use self::script::{argument, command, judge_program, run_as};
 use super::file::{Node, Value};
 use super::problem::Mistake;
 use crate::balance::Algorithm;
+use crate::ftp::denial::Denial;
 
 /// A closed set of words and what they stand for.
 pub(super) type Words<T> = [(&'static str, T)];
@@ -116,6 +121,22 @@ pub(super) fn text(node: &Node) -> Result<String, Mistake> {
 /// Text that no message may show.
 pub(super) fn secret(node: &Node) -> Result<String, Mistake> {
     text(node).map_err(|mistake| Mistake::new("is no password", mistake.hint))
+}
+
+/// A command that is denied: `"DELE"`, `"SITE CPFR"`.
+pub(super) fn denial(node: &Node) -> Result<Denial, Mistake> {
+    let denial = match &node.value {
+        Value::Text(text) => Denial::parse(text),
+        _ => None,
+    };
+    let hint = "a verb, \"DELE\", or a verb and the word behind it, \"SITE CPFR\"";
+    let denial =
+        denial.ok_or_else(|| Mistake::new(format!("{} is no command", node.value), hint))?;
+    if denial.is_whole_verb() && ["USER", "PASS", "QUIT"].contains(&denial.verb()) {
+        let message = format!("without {denial} there is no session");
+        return Err(Mistake::new(message, "take it out"));
+    }
+    Ok(denial)
 }
 
 /// One of `words`.

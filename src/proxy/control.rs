@@ -92,7 +92,9 @@ impl Driver {
     }
 
     /// Brings what others see of the session up to date.
-    fn show(&self) {
+    fn show(&mut self) {
+        let has_logged_in = self.session.has_logged_in();
+        self.admission.set_logged_in(has_logged_in);
         let session = &self.session;
         let mut view = self.admission.entry.view();
         view.phase = session.ending_phase();

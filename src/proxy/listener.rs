@@ -1,6 +1,7 @@
 //! Accepts clients, admits or refuses them, and gives each its driver.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::limits::Refusal;
 use crate::net::socket;
 use crate::proxy::control::Driver;
 use crate::proxy::service::Service;
@@ -29,7 +31,7 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => admit(stream, &service.load_full(), &tasks),
+            Ok((stream, peer)) => admit(stream, peer, &service.load_full(), &tasks),
             // The client was gone before its turn came.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -46,58 +48,74 @@ pub async fn serve(
     // A connection in the backlog has been made; closing it would be a reset.
     if let Ok(listener) = listener.into_std() {
         let accept = || {
-            let (stream, _) = listener.accept()?;
+            let (stream, peer) = listener.accept()?;
             stream.set_nonblocking(true)?;
-            TcpStream::from_std(stream)
+            Ok::<_, io::Error>((TcpStream::from_std(stream)?, peer))
         };
         let waiting = std::iter::from_fn(|| accept().ok()).take(MOST_AT_THE_END);
-        for stream in waiting {
-            admit(stream, &service.load_full(), &tasks);
+        for (stream, peer) in waiting {
+            admit(stream, peer, &service.load_full(), &tasks);
         }
     }
 }
 
-fn admit(stream: TcpStream, service: &Arc<Service>, tasks: &TaskTracker) {
-    let keepalive = service.settings.timeouts.keepalive;
-    let prepared = socket::prepare_control(&stream, keepalive)
-        .and_then(|()| Ok((stream.peer_addr()?, stream.local_addr()?)));
+/// Gives the client at `peer` a session, or refuses it: those first whose refusal costs least.
+fn admit(stream: TcpStream, peer: SocketAddr, service: &Arc<Service>, tasks: &TaskTracker) {
+    let client = socket::normalise_socket(peer);
+    let (limits, now) = (&service.settings.limits, Instant::now());
+    let is_check = service.pins.has(client);
+    if !is_check && !service.access.admits(client.ip()) {
+        return refuse(stream, client, service, Refusal::Denied, now);
+    }
+    if !is_check && !service.gate.may_connect(client.ip(), limits, now) {
+        return refuse(stream, client, service, Refusal::ClientRate, now);
+    }
     // A client that is gone already needs no session.
-    let Ok((peer, local)) = prepared else { return };
-    let (client, vip) = (
-        socket::normalise_socket(peer),
-        socket::normalise_socket(local),
-    );
-    let limits = &service.settings.limits;
-    // A balancer that is full must not find its backends down for that.
-    let (all, per_client) = if service.pins.has(client) {
-        (usize::MAX, usize::MAX)
-    } else {
-        (limits.sessions, limits.sessions_per_client)
+    let Ok(local) = stream.local_addr() else {
+        return;
     };
     let origin = Origin {
         client,
-        vip,
+        vip: socket::normalise_socket(local),
         listener: Arc::clone(&service.name),
         pool: Arc::clone(service.pool.name()),
     };
-    match service.sessions.admit(origin, all, per_client) {
+    let admitted = if is_check {
+        Ok(service.sessions.admit_anyway(origin, limits))
+    } else {
+        service.sessions.admit(origin, limits)
+    };
+    match admitted {
         Ok(admission) => {
-            let driver = Driver::new(Arc::clone(service), admission, stream);
-            tasks.spawn(driver.run());
-        }
-        Err(refusal) => {
-            if let Some(suppressed) = service.refused_sessions.pass(Instant::now()) {
-                tracing::warn!(
-                    listener = %service.name, %client, limit = refusal.label(), suppressed,
-                    "session refused with 421: a limit of the configuration is reached"
-                );
-            }
-            service.listener.session_refused(refusal);
-            // O1. The socket is new: its buffer takes the line, and nothing unread makes a reset of it.
-            if stream.try_write(TOO_MANY).is_ok() {
-                drop(stream);
+            let keepalive = service.settings.timeouts.keepalive;
+            if socket::prepare_control(&stream, keepalive).is_ok() {
+                let driver = Driver::new(Arc::clone(service), admission, stream);
+                tasks.spawn(driver.run());
             }
         }
+        Err(refusal) => refuse(stream, client, service, refusal, now),
+    }
+}
+
+/// O1: one line and FIN. Whom the listener is not for gets no word, and leaves nothing behind.
+fn refuse(
+    stream: TcpStream,
+    client: SocketAddr,
+    service: &Service,
+    refusal: Refusal,
+    now: Instant,
+) {
+    let limits = &service.settings.limits;
+    service.listener.session_refused(refusal);
+    { &service.gate }.tell_refused(client, &service.name, refusal, limits, now);
+    let parting = if refusal == Refusal::Denied {
+        stream.set_zero_linger()
+    } else {
+        // The socket is new: its buffer takes the line, and nothing unread makes a reset of it.
+        stream.try_write(TOO_MANY).map(drop)
+    };
+    if let Err(error) = parting {
+        tracing::debug!(%client, %error, "the client was gone before it was refused");
     }
 }
 

@@ -1,0 +1,96 @@
+//! How often clients may do what costs others something, and what the log is told of those who may not.
+
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::limits::{Buckets, Limits, Rate, Refusal};
+use crate::telemetry::sources::Sources;
+
+/// The rates of all clients, over all listeners.
+#[derive(Debug, Default)]
+pub struct Gate {
+    connections: Mutex<Buckets>,
+    passive: Mutex<Buckets>,
+    told: Sources,
+}
+
+impl Gate {
+    /// Whether `client` may connect once more.
+    pub(super) fn may_connect(&self, client: IpAddr, limits: &Limits, now: Instant) -> bool {
+        may(
+            &self.connections,
+            limits.connection_rate,
+            limits.source(client),
+            now,
+        )
+    }
+
+    /// Whether `client` may ask for one more passive port (P19).
+    pub(super) fn may_lease(&self, client: IpAddr, limits: &Limits, now: Instant) -> bool {
+        may(
+            &self.passive,
+            limits.passive_rate,
+            limits.source(client),
+            now,
+        )
+    }
+
+    /// Tells the log, not too often, of a client that gets no session.
+    pub(super) fn tell_refused(
+        &self,
+        client: SocketAddr,
+        listener: &str,
+        refusal: Refusal,
+        limits: &Limits,
+        now: Instant,
+    ) {
+        let (reason, key) = (refusal.label(), refusal.key());
+        let source = limits.source(client.ip());
+        let Some(suppressed) = self.told.pass(source, reason, now) else {
+            return;
+        };
+        if refusal == Refusal::Denied {
+            // As it was ordered.
+            tracing::info!(listener, %client, reason, key, suppressed, "client reset: the listener is not for it");
+        } else {
+            tracing::warn!(listener, %client, reason, key, suppressed, "session refused with 421: a limit of the configuration is reached");
+        }
+    }
+
+    /// Tells the log, not too often, of a client that gets no passive port by its own doing.
+    pub(super) fn tell_lease_refused(
+        &self,
+        session: u64,
+        client: IpAddr,
+        reason: &'static str,
+        error: &dyn Display,
+        now: Instant,
+    ) {
+        if let Some(suppressed) = self.told.pass(client, reason, now) {
+            tracing::warn!(session, reason, suppressed, %error, "PASV or EPSV refused with 425");
+        }
+    }
+
+    /// Tells the log what was kept out of it for a minute.
+    pub fn tell_more(&self, now: Instant) {
+        for more in self.told.sweep(now) {
+            let events = more.events;
+            match more.of {
+                Some((client, reason)) => {
+                    tracing::warn!(%client, reason, events, "refused again and again: more of the same");
+                }
+                None => {
+                    tracing::warn!(events, "more was refused, of too many clients to name each")
+                }
+            }
+        }
+    }
+}
+
+fn may(buckets: &Mutex<Buckets>, rate: Option<Rate>, client: IpAddr, now: Instant) -> bool {
+    let Some(rate) = rate else { return true };
+    let mut buckets = buckets.lock().unwrap_or_else(PoisonError::into_inner);
+    buckets.take(client, rate, now).is_ok()
+}
