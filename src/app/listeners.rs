@@ -148,5 +148,6 @@ impl Listeners {
     }
 }
 
-/// Connections that wait to be accepted: a burst of a second's new sessions.
-const BACKLOG: i32 = 1024;
+/// Connections that wait to be accepted. Whoever finds no place among them tries again after a second, so this
+/// is as many as Linux lets wait unless told otherwise (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;

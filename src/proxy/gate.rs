@@ -73,6 +73,20 @@ impl Gate {
         }
     }
 
+    /// Tells the log, not too often, of a client whose login a backend has refused (O7).
+    pub(super) fn tell_login_refused(
+        &self,
+        session: u64,
+        client: SocketAddr,
+        limits: &Limits,
+        now: Instant,
+    ) {
+        let source = limits.source(client.ip());
+        if let Some(suppressed) = self.told.pass(source, "login_refused", now) {
+            tracing::info!(session, %client, suppressed, "login refused by the backend");
+        }
+    }
+
     /// Tells the log what was kept out of it for a minute.
     pub fn tell_more(&self, now: Instant) {
         for more in self.told.sweep(now) {
@@ -82,7 +96,7 @@ impl Gate {
                     tracing::warn!(%client, reason, events, "refused again and again: more of the same");
                 }
                 None => {
-                    tracing::warn!(events, "more was refused, of too many clients to name each")
+                    tracing::warn!(events, "more was refused, of too many clients to name each");
                 }
             }
         }

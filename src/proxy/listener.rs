@@ -65,10 +65,10 @@ fn admit(stream: TcpStream, peer: SocketAddr, service: &Arc<Service>, tasks: &Ta
     let (limits, now) = (&service.settings.limits, Instant::now());
     let is_check = service.pins.has(client);
     if !is_check && !service.access.admits(client.ip()) {
-        return refuse(stream, client, service, Refusal::Denied, now);
+        return refuse(&stream, client, service, Refusal::Denied, now);
     }
     if !is_check && !service.gate.may_connect(client.ip(), limits, now) {
-        return refuse(stream, client, service, Refusal::ClientRate, now);
+        return refuse(&stream, client, service, Refusal::ClientRate, now);
     }
     // A client that is gone already needs no session.
     let Ok(local) = stream.local_addr() else {
@@ -93,13 +93,13 @@ fn admit(stream: TcpStream, peer: SocketAddr, service: &Arc<Service>, tasks: &Ta
                 tasks.spawn(driver.run());
             }
         }
-        Err(refusal) => refuse(stream, client, service, refusal, now),
+        Err(refusal) => refuse(&stream, client, service, refusal, now),
     }
 }
 
 /// O1: one line and FIN. Whom the listener is not for gets no word, and leaves nothing behind.
 fn refuse(
-    stream: TcpStream,
+    stream: &TcpStream,
     client: SocketAddr,
     service: &Service,
     refusal: Refusal,
@@ -122,7 +122,7 @@ fn refuse(
 const TOO_MANY: &[u8] = b"421 Too many connections, try again later.\r\n";
 
 /// A flood of clients must not keep a listener from ending: no more than a backlog has.
-const MOST_AT_THE_END: usize = 1024;
+const MOST_AT_THE_END: usize = 4096;
 
 /// Between tries to accept while something is short.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -196,7 +196,10 @@ impl SessionRecord {
                 if let Some(metrics) = self.metrics() {
                     metrics.login_failed();
                 }
-                tracing::debug!(session = self.entry.id, client = %self.entry.origin.client, "login refused");
+                let (session, client) = (self.entry.id, self.entry.origin.client);
+                let limits = &self.service.settings.limits;
+                let now = Instant::now();
+                { &self.service.gate }.tell_login_refused(session, client, limits, now);
             }
             Tell::Denied => self.service.listener.command_denied(),
             Tell::Paused(side) => self.service.listener.paused(*side),

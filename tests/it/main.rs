@@ -21,6 +21,7 @@ mod scripted;
 mod servers;
 mod table;
 
+mod abuse;
 mod api;
 mod api_orders;
 mod api_room;
@@ -30,6 +31,7 @@ mod bad_inputs_replies;
 mod discovery;
 mod endings;
 mod faults;
+mod flood;
 mod health;
 mod health_scripts;
 mod health_transfer;

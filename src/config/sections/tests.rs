@@ -39,18 +39,6 @@ name = 5
 => 6 pool[0].backend[0].name: 5 is no text | write it in quotes
 ---
 [limits]
-connection_rate = "20"
-passive_rate = 20
-command_rate = "20/s burst 0"
-reply_rate = true
-prefix_v4 = 33
-=> 7 limits.connection_rate: "20" is no rate | so many a second, minute or hour
-=> 8 limits.passive_rate: 20 is no rate
-=> 9 limits.command_rate: "20/s burst 0" is no rate
-=> 10 limits.reply_rate: true is no rate
-=> 11 limits.prefix_v4: 33 is out of range
----
-[limits]
 tries = 0
 => 7 limits.tries: 0 is out of range | a whole number from 1 to 100
 ---
@@ -541,4 +529,22 @@ fn limits_of_sessions_follow_from_each_other_unless_they_are_written() {
         ),
         [2_000, 200, 7, 8, 9]
     );
+}
+
+#[test]
+fn each_mistake_in_a_rate_is_reported() {
+    let behind_line_5 = r#"
+[limits]
+connection_rate = "20"
+passive_rate = 20
+command_rate = "20/s burst 0"
+reply_rate = true
+prefix_v4 = 33
+=> 7 limits.connection_rate: "20" is no rate | so many a second, minute or hour
+=> 8 limits.passive_rate: 20 is no rate
+=> 9 limits.command_rate: "20/s burst 0" is no rate
+=> 10 limits.reply_rate: true is no rate
+=> 11 limits.prefix_v4: 33 is out of range
+"#;
+    assert_cases(behind_line_5, |text| format!("{GOOD}{text}"));
 }

@@ -60,6 +60,11 @@ fn o1_each_limit_refuses_those_whom_it_concerns_and_nobody_else() {
         let place = tally.enter(ip(other), &limits).unwrap();
         tally.leave(ip(other), &place);
     }
+}
+
+#[test]
+fn o1_whoever_comes_when_all_places_are_taken_is_refused_until_one_is_given_back() {
+    let two = 2;
     for (limits, refusal) in [
         (
             Limits {
