@@ -63,6 +63,7 @@ impl Listeners {
     /// returns, so that the next reload can have the addresses again.
     pub(super) async fn configure(&mut self, config: &Config, fleet: &Fleet, fresh: Fresh) {
         let (now, pools) = (Instant::now(), fleet.pools.load_full());
+        fleet.process.gate.configure(&config.limits);
         let mut fresh = fresh.0;
         let mut before = std::mem::take(&mut self.all);
         for of_config in &config.listeners {

@@ -2,8 +2,10 @@
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+
+use arc_swap::ArcSwap;
 
 use crate::limits::{Buckets, Limits, Rate, Refusal};
 use crate::telemetry::sources::Sources;
@@ -11,30 +13,31 @@ use crate::telemetry::sources::Sources;
 /// The rates of all clients, over all listeners.
 #[derive(Debug, Default)]
 pub struct Gate {
+    /// Those of now: a reload holds for sessions that began before it, too.
+    limits: ArcSwap<Limits>,
     connections: Mutex<Buckets>,
     passive: Mutex<Buckets>,
     told: Sources,
 }
 
 impl Gate {
+    /// Goes on with these limits.
+    pub fn configure(&self, limits: &Limits) {
+        self.limits.store(Arc::new(limits.clone()));
+    }
+
     /// Whether `client` may connect once more.
-    pub(super) fn may_connect(&self, client: IpAddr, limits: &Limits, now: Instant) -> bool {
-        may(
-            &self.connections,
-            limits.connection_rate,
-            limits.source(client),
-            now,
-        )
+    pub(super) fn may_connect(&self, client: IpAddr, now: Instant) -> bool {
+        let limits = self.limits.load();
+        let client = limits.source(client);
+        may(&self.connections, limits.connection_rate, client, now)
     }
 
     /// Whether `client` may ask for one more passive port (P19).
-    pub(super) fn may_lease(&self, client: IpAddr, limits: &Limits, now: Instant) -> bool {
-        may(
-            &self.passive,
-            limits.passive_rate,
-            limits.source(client),
-            now,
-        )
+    pub(super) fn may_lease(&self, client: IpAddr, now: Instant) -> bool {
+        let limits = self.limits.load();
+        let client = limits.source(client);
+        may(&self.passive, limits.passive_rate, client, now)
     }
 
     /// Tells the log, not too often, of a client that gets no session.
@@ -43,12 +46,10 @@ impl Gate {
         client: SocketAddr,
         listener: &str,
         refusal: Refusal,
-        limits: &Limits,
         now: Instant,
     ) {
         let (reason, key) = (refusal.label(), refusal.key());
-        let source = limits.source(client.ip());
-        let Some(suppressed) = self.told.pass(source, reason, now) else {
+        let Some(suppressed) = self.pass(client.ip(), reason, now) else {
             return;
         };
         if refusal == Refusal::Denied {
@@ -68,21 +69,14 @@ impl Gate {
         error: &dyn Display,
         now: Instant,
     ) {
-        if let Some(suppressed) = self.told.pass(client, reason, now) {
-            tracing::warn!(session, reason, suppressed, %error, "PASV or EPSV refused with 425");
+        if let Some(suppressed) = self.pass(client, reason, now) {
+            tracing::warn!(session, %client, reason, suppressed, %error, "PASV or EPSV refused with 425");
         }
     }
 
     /// Tells the log, not too often, of a client whose login a backend has refused (O7).
-    pub(super) fn tell_login_refused(
-        &self,
-        session: u64,
-        client: SocketAddr,
-        limits: &Limits,
-        now: Instant,
-    ) {
-        let source = limits.source(client.ip());
-        if let Some(suppressed) = self.told.pass(source, "login_refused", now) {
+    pub(super) fn tell_login_refused(&self, session: u64, client: SocketAddr, now: Instant) {
+        if let Some(suppressed) = self.pass(client.ip(), "login_refused", now) {
             tracing::info!(session, %client, suppressed, "login refused by the backend");
         }
     }
@@ -92,14 +86,20 @@ impl Gate {
         for more in self.told.sweep(now) {
             let events = more.events;
             match more.of {
+                // The first of them was told as what it is.
                 Some((client, reason)) => {
-                    tracing::warn!(%client, reason, events, "refused again and again: more of the same");
+                    tracing::info!(%client, reason, events, "refused again and again: more of the same");
                 }
                 None => {
                     tracing::warn!(events, "more was refused, of too many clients to name each");
                 }
             }
         }
+    }
+
+    fn pass(&self, client: IpAddr, what: &'static str, now: Instant) -> Option<u64> {
+        let source = self.limits.load().source(client);
+        self.told.pass(source, what, now)
     }
 }
 

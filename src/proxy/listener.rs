@@ -67,7 +67,7 @@ fn admit(stream: TcpStream, peer: SocketAddr, service: &Arc<Service>, tasks: &Ta
     if !is_check && !service.access.admits(client.ip()) {
         return refuse(&stream, client, service, Refusal::Denied, now);
     }
-    if !is_check && !service.gate.may_connect(client.ip(), limits, now) {
+    if !is_check && !service.gate.may_connect(client.ip(), now) {
         return refuse(&stream, client, service, Refusal::ClientRate, now);
     }
     // A client that is gone already needs no session.
@@ -105,14 +105,13 @@ fn refuse(
     refusal: Refusal,
     now: Instant,
 ) {
-    let limits = &service.settings.limits;
     service.listener.session_refused(refusal);
-    { &service.gate }.tell_refused(client, &service.name, refusal, limits, now);
+    { &service.gate }.tell_refused(client, &service.name, refusal, now);
     let parting = if refusal == Refusal::Denied {
         stream.set_zero_linger()
     } else {
         // The socket is new: its buffer takes the line, and nothing unread makes a reset of it.
-        stream.try_write(TOO_MANY).map(drop)
+        socket::send_at_once(stream, TOO_MANY)
     };
     if let Err(error) = parting {
         tracing::debug!(%client, %error, "the client was gone before it was refused");

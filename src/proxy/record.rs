@@ -147,8 +147,7 @@ impl SessionRecord {
     ) {
         self.service.listener.lease_refused(reason);
         let (gate, session) = (&self.service.gate, self.entry.id);
-        let source = self.service.settings.limits.source(client);
-        gate.tell_lease_refused(session, source, reason.label(), error, now);
+        gate.tell_lease_refused(session, client, reason.label(), error, now);
     }
 
     /// A leg of a data connection could not be made; the transfer's line says what became of it.
@@ -197,9 +196,7 @@ impl SessionRecord {
                     metrics.login_failed();
                 }
                 let (session, client) = (self.entry.id, self.entry.origin.client);
-                let limits = &self.service.settings.limits;
-                let now = Instant::now();
-                { &self.service.gate }.tell_login_refused(session, client, limits, now);
+                { &self.service.gate }.tell_login_refused(session, client, Instant::now());
             }
             Tell::Denied => self.service.listener.command_denied(),
             Tell::Paused(side) => self.service.listener.paused(*side),

@@ -178,6 +178,11 @@ fn p19_a_client_that_asks_for_ports_too_often_gets_425() {
         .wait_for_metric(refused, &["reason=\"client_rate\""], 20.0);
     let lines = table.proxy.wait_for_log("PASV or EPSV refused with 425", 1);
     assert_eq!(lines.len(), 1, "once a minute: {lines:?}");
+    // Another limit holds for sessions that are there.
+    let text = fs::read_to_string(table.proxy.config()).unwrap();
+    let changed = text.replace("passive_rate = \"1/h burst 2\"", "passive_rate = false");
+    assert!(table.proxy.reload(&changed));
+    drop(table.pasv());
 }
 
 #[test]
