@@ -207,7 +207,7 @@ fn the_two_commands_of_the_readme_exist() {
         read("src/cli.rs").contains("Demo("),
         "there is no command `demo`"
     );
-    for script in ["tests/run.sh", "tests/install.sh"] {
+    for script in ["tests/run.sh", "tests/install.sh", "benches/compare.sh"] {
         let metadata = fs::metadata(root().join(script)).expect("the script exists");
         assert!(
             metadata.permissions().mode() & 0o111 != 0,

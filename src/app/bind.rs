@@ -2,23 +2,25 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
 use crate::net::socket;
 
-/// Listens on `address`. ftplb itself listens on `held` already.
+/// Listens on `address`; connections get `keepalive`. ftplb itself listens on `held` already.
 pub(super) fn bind(
     address: SocketAddr,
     backlog: i32,
+    keepalive: Duration,
     held: &[SocketAddr],
 ) -> anyhow::Result<TcpListener> {
-    let mut bound = socket::control_listener(address, backlog);
+    let mut bound = socket::control_listener(address, backlog, keepalive);
     let is_absent = |error: &io::Error| error.kind() == io::ErrorKind::AddrNotAvailable;
     if bound.as_ref().is_err_and(is_absent) {
         tracing::warn!(%address, "this host does not have the address (yet): clients come when it has");
-        bound = socket::control_listener_ahead(address, backlog);
+        bound = socket::control_listener_ahead(address, backlog, keepalive);
     }
     bound.with_context(|| match in_the_way(address, held) {
         Some(other) => format!(
@@ -62,21 +64,24 @@ pub(super) fn whole<T>(
 mod tests {
     use super::*;
 
+    const KEEPALIVE: Duration = Duration::from_secs(60);
+
     #[tokio::test]
     async fn whoever_is_in_the_way_is_named() {
-        let taken = bind(([127, 0, 0, 1], 0).into(), 1, &[]).unwrap();
+        let taken = bind(([127, 0, 0, 1], 0).into(), 1, KEEPALIVE, &[]).unwrap();
         let address = taken.local_addr().unwrap();
         let wild = SocketAddr::from(([0, 0, 0, 0], address.port()));
         let other_port = SocketAddr::from(([0, 0, 0, 0], address.port() ^ 1));
         let six = SocketAddr::from(([0; 8], address.port()));
-        let said = |held: &[SocketAddr]| format!("{:#}", bind(address, 1, held).unwrap_err());
+        let said =
+            |held: &[SocketAddr]| format!("{:#}", bind(address, 1, KEEPALIVE, held).unwrap_err());
         for (held, named) in [(vec![other_port, wild], wild), (vec![address], address)] {
             assert!(said(&held).contains(&format!("ftplb listens on {named}:")));
         }
         for held in [vec![], vec![other_port], vec![six]] {
             assert!(said(&held).contains("the port free"), "{held:?}");
         }
-        let error = bind(address, 1, &[]).unwrap_err();
+        let error = bind(address, 1, KEEPALIVE, &[]).unwrap_err();
         let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
         assert_eq!(kind, Some(io::ErrorKind::AddrInUse));
     }

@@ -54,7 +54,8 @@ impl Listeners {
         let is_there = |address| self.addresses().any(|known| known == address);
         let addresses = config.listeners.iter().map(|listener| listener.address);
         let fresh = addresses.filter(|address| !is_there(*address));
-        let bound = fresh.map(|address| Ok((address, bind(address, BACKLOG, held)?)));
+        let keepalive = config.timeouts.keepalive;
+        let bound = fresh.map(|address| Ok((address, bind(address, BACKLOG, keepalive, held)?)));
         Ok(Fresh(whole(bound)?))
     }
 

@@ -40,7 +40,9 @@ impl App {
         let held: Vec<SocketAddr> = self.listeners.addresses().chain(asked).collect();
         let listeners = self.listeners.bind(config, &held);
         let Admin { address, api } = &config.admin;
-        let admin = { &self.admin }.fresh(address.as_ref(), |at| bind(*at, BACKLOG, &held));
+        let keepalive = config.timeouts.keepalive;
+        let admin =
+            { &self.admin }.fresh(address.as_ref(), |at| bind(*at, BACKLOG, keepalive, &held));
         let api = self.api.fresh(api.as_ref(), ApiSocket::bind);
         match (listeners, admin, api) {
             (Ok(listeners), Ok(admin), Ok(api)) => Ok(Fresh {

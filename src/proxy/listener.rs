@@ -24,6 +24,7 @@ pub async fn serve(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
+    let mut door = Door::new(&listener, &service.load());
     loop {
         let accepted = tokio::select! {
             biased;
@@ -31,7 +32,12 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => admit(stream, peer, &service.load_full(), &tasks),
+            Ok((stream, client)) => {
+                let service = service.load_full();
+                if let Ok(vip) = door.receive(&listener, &stream, &service) {
+                    admit(stream, client, vip, &service, &tasks);
+                }
+            }
             // The client was gone before its turn came.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
@@ -48,20 +54,66 @@ pub async fn serve(
     // A connection in the backlog has been made; closing it would be a reset.
     if let Ok(listener) = listener.into_std() {
         let accept = || {
-            let (stream, peer) = listener.accept()?;
+            let (stream, client) = listener.accept()?;
             stream.set_nonblocking(true)?;
-            Ok::<_, io::Error>((TcpStream::from_std(stream)?, peer))
+            let stream = TcpStream::from_std(stream)?;
+            let vip = door.vip(&stream)?;
+            Ok::<_, io::Error>((stream, client, vip))
         };
         let waiting = std::iter::from_fn(|| accept().ok()).take(MOST_AT_THE_END);
-        for (stream, peer) in waiting {
-            admit(stream, peer, &service.load_full(), &tasks);
+        for (stream, client, vip) in waiting {
+            admit(stream, client, vip, &service.load_full(), &tasks);
         }
     }
 }
 
-/// Gives the client at `peer` a session, or refuses it: those first whose refusal costs least.
-fn admit(stream: TcpStream, peer: SocketAddr, service: &Arc<Service>, tasks: &TaskTracker) {
-    let client = socket::normalise_socket(peer);
+/// What is known of a listening socket's connections without asking the kernel for each.
+struct Door {
+    /// What they are born with; a reload may change it.
+    keepalive: Duration,
+    /// Where they connected to, unless the listener is at a wildcard address.
+    vip: Option<SocketAddr>,
+}
+
+impl Door {
+    fn new(listener: &TcpListener, service: &Service) -> Self {
+        let is_one = |address: &SocketAddr| !address.ip().is_unspecified();
+        Self {
+            keepalive: service.settings.timeouts.keepalive,
+            vip: listener.local_addr().ok().filter(is_one),
+        }
+    }
+
+    /// The virtual IP of a new connection, which is prepared then. An error means that the client is gone.
+    fn receive(
+        &mut self,
+        listener: &TcpListener,
+        stream: &TcpStream,
+        service: &Service,
+    ) -> io::Result<SocketAddr> {
+        let wanted = service.settings.timeouts.keepalive;
+        if self.keepalive != wanted {
+            socket::prepare_control(listener, wanted)?;
+            socket::prepare_control(stream, wanted)?;
+            self.keepalive = wanted;
+        }
+        self.vip(stream)
+    }
+
+    fn vip(&self, stream: &TcpStream) -> io::Result<SocketAddr> {
+        self.vip.map_or_else(|| stream.local_addr(), Ok)
+    }
+}
+
+/// Gives the client a session, or refuses it: those first whose refusal costs least.
+fn admit(
+    stream: TcpStream,
+    client: SocketAddr,
+    vip: SocketAddr,
+    service: &Arc<Service>,
+    tasks: &TaskTracker,
+) {
+    let client = socket::normalise_socket(client);
     let (limits, now) = (&service.settings.limits, Instant::now());
     let is_check = service.pins.has(client);
     if !is_check && !service.access.admits(client.ip()) {
@@ -70,13 +122,9 @@ fn admit(stream: TcpStream, peer: SocketAddr, service: &Arc<Service>, tasks: &Ta
     if !is_check && !service.gate.may_connect(client.ip(), now) {
         return refuse(&stream, client, service, Refusal::ClientRate, now);
     }
-    // A client that is gone already needs no session.
-    let Ok(local) = stream.local_addr() else {
-        return;
-    };
     let origin = Origin {
         client,
-        vip: socket::normalise_socket(local),
+        vip: socket::normalise_socket(vip),
         listener: Arc::clone(&service.name),
         pool: Arc::clone(service.pool.name()),
     };
@@ -87,11 +135,8 @@ fn admit(stream: TcpStream, peer: SocketAddr, service: &Arc<Service>, tasks: &Ta
     };
     match admitted {
         Ok(admission) => {
-            let keepalive = service.settings.timeouts.keepalive;
-            if socket::prepare_control(&stream, keepalive).is_ok() {
-                let driver = Driver::new(Arc::clone(service), admission, stream);
-                tasks.spawn(driver.run());
-            }
+            let driver = Driver::new(Arc::clone(service), admission, stream);
+            tasks.spawn(driver.run());
         }
         Err(refusal) => refuse(&stream, client, service, refusal, now),
     }

@@ -150,8 +150,7 @@ impl Metrics {
     }
 
     /// Says how many log lines were dropped in all.
-    pub fn set_log_lines_dropped(&self, total: usize) {
-        let total = u64::try_from(total).unwrap_or(u64::MAX);
+    pub fn set_log_lines_dropped(&self, total: u64) {
         self.log_lines_dropped
             .inc_by(total.saturating_sub(self.log_lines_dropped.get()));
     }

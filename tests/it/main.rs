@@ -11,6 +11,9 @@
     reason = "what does not hold here fails its test, and these files are tests throughout"
 )]
 
+#[expect(dead_code, reason = "the benches use the rest")]
+#[path = "../../benches/support/mod.rs"]
+mod bench;
 mod clients;
 mod console;
 mod dns;
@@ -28,6 +31,7 @@ mod api_room;
 mod bad_inputs_data;
 mod bad_inputs_lines;
 mod bad_inputs_replies;
+mod descriptors;
 mod discovery;
 mod endings;
 mod faults;
@@ -43,4 +47,5 @@ mod networks;
 mod pool;
 mod reload;
 mod reload_mirror;
+mod soak;
 mod transfers;

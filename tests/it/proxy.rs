@@ -306,6 +306,11 @@ impl Proxy {
         self.home.path().join("ftplb.toml")
     }
 
+    /// Of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.process.signal(signal);

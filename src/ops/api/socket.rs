@@ -92,7 +92,7 @@ impl fmt::Display for ApiSocket {
 }
 
 fn bind_tcp(address: SocketAddr) -> Result<Bound, ApiError> {
-    let bound = socket::control_listener(address, BACKLOG)
+    let bound = socket::listener(address, BACKLOG)
         // The port that was chosen, where any was asked for.
         .and_then(|listener| Ok((listener.local_addr()?, listener)));
     match bound {
