@@ -109,7 +109,12 @@ fn open(peer: SocketAddr) -> io::Result<TcpSocket> {
 /// peer: a single source address would otherwise be out of ports at 28,000 connections (K4).
 fn bind_address(socket: &TcpSocket, source: IpAddr) -> io::Result<()> {
     setsockopt(socket, sockopt::IpBindAddressNoPort, &true)?;
-    socket.bind(SocketAddr::new(source, 0))
+    // Not the error of a connect that finds every port taken: an address that is not here stays away.
+    let unbound = |error: io::Error| {
+        let said = format!("source address {source}: {error}");
+        io::Error::new(error.kind(), said)
+    };
+    socket.bind(SocketAddr::new(source, 0)).map_err(unbound)
 }
 
 async fn within<T>(

@@ -20,12 +20,12 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::leg::Leg;
 use super::pump::{Broken, Pump, PumpEvent, Splicing};
 use crate::ending::{Cause, Moved, Side};
@@ -181,7 +181,7 @@ impl Flow {
             to_backend: Pump::new(splicing),
             to_client: Pump::new(splicing),
             idle,
-            timer: IdleTimer::new(idle),
+            timer: IdleTimer::new(),
         }
     }
 
@@ -350,12 +350,12 @@ impl Cut {
     }
 }
 
-/// Re-armed when it fires and not for every byte: `last` is what counts. It fires first when the relay
-/// has lived for some time.
+/// How long nothing has moved; `last` is what counts. It rings first when the relay has lived for some time.
 struct IdleTimer {
-    sleep: Pin<Box<Sleep>>,
+    alarm: Alarm,
     last: Instant,
-    is_young: bool,
+    /// Until when the relay is too young for keepalive; none once that has been told.
+    youth: Option<Instant>,
 }
 
 /// What the time has come for.
@@ -367,11 +367,12 @@ enum Due {
 }
 
 impl IdleTimer {
-    fn new(limit: Duration) -> Self {
+    fn new() -> Self {
+        let now = Instant::now();
         Self {
-            sleep: Box::pin(tokio::time::sleep(limit.min(YOUTH))),
-            last: Instant::now(),
-            is_young: true,
+            alarm: Alarm::default(),
+            last: now,
+            youth: Some(now + YOUTH),
         }
     }
 
@@ -381,19 +382,12 @@ impl IdleTimer {
 
     fn poll(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<Due> {
         let due = self.last + limit;
-        if self.sleep.deadline() > due {
-            self.sleep.as_mut().reset(due);
+        if let Some(youth) = self.youth {
+            ready!(self.alarm.poll(youth.min(due), cx));
+            self.youth = None;
+            return Poll::Ready(Due::Keepalive);
         }
-        loop {
-            ready!(self.sleep.as_mut().poll(cx));
-            if std::mem::take(&mut self.is_young) {
-                return Poll::Ready(Due::Keepalive);
-            }
-            if self.sleep.deadline() >= due {
-                return Poll::Ready(Due::Idle);
-            }
-            self.sleep.as_mut().reset(due);
-        }
+        self.alarm.poll(due, cx).map(|()| Due::Idle)
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::balance::{NoPick, Pick, Request};
 use crate::ftp::line::Framer;
 use crate::net::stream::ControlStream;
-use crate::net::{dial, socket};
+use crate::net::{dial, host, socket};
 use crate::proxy::control::Driver;
 use crate::proxy::party::Party;
 use crate::proxy::room::Seat;
@@ -100,6 +100,11 @@ impl Driver {
                     .on_picked(Picked::Connected { local, peer }, now);
             }
             (Ok(_), None) => self.session.on_picked(Picked::Failed, now),
+            (Err(error), _) if host::is_short(&error) => {
+                // Another backend may have a port left; this one is not worse for it.
+                self.record.note_short(&error);
+                self.session.on_picked(Picked::Failed, now);
+            }
             (Err(error), _) => {
                 self.on_backend_failed(&format!("cannot be connected: {error}"), now);
                 self.session.on_picked(Picked::Failed, now);

@@ -41,11 +41,15 @@ pub async fn serve(
             // The client was gone before its turn came.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::error!(
-                    listener = %service.load().name, %error,
-                    "cannot accept clients; if there are too many open files, raise the limit or \
-                     lower limits.sessions"
-                );
+                let service = service.load();
+                if let Some(suppressed) = service.shortages.pass(Instant::now()) {
+                    tracing::error!(
+                        listener = %service.name, %error, suppressed,
+                        "cannot accept clients, they wait; if there are too many open files, raise the \
+                         limit or lower limits.sessions"
+                    );
+                }
+                drop(service);
                 // Whoever waits in the backlog is not lost; trying at once would only burn CPU.
                 tokio::time::sleep(PAUSE).await;
             }

@@ -93,7 +93,7 @@ impl Metrics {
             log_lines_dropped: families
                 .counters(
                     "ftplb_log_lines_dropped_total",
-                    "Log lines that nobody took fast enough.",
+                    "Log lines that nobody took fast enough, or that could not be written.",
                     &[],
                 )
                 .with_label_values::<&str>(&[]),

@@ -64,11 +64,14 @@ impl Queue {
     }
 
     fn write_all_to(&self, mut to: impl Write) {
-        let mut batch = Vec::new();
+        let (mut batch, mut is_torn) = (Vec::new(), false);
         while let Some(lines) = self.next_batch(batch) {
-            let written = write(&mut to, &lines);
-            let rest = lines.get(written..).unwrap_or_default();
+            // What a full disk cut off does not run into the next line.
+            is_torn = is_torn && write(&mut to, b"\n") == 0;
+            let written = if is_torn { 0 } else { write(&mut to, &lines) };
+            let (before, rest) = lines.split_at(written);
             self.dropped.fetch_add(count_lines(rest), Ordering::Relaxed);
+            is_torn |= before.last().is_some_and(|last| *last != b'\n');
             batch = lines;
             batch.clear();
             batch.shrink_to(KEPT_BYTES);
@@ -217,14 +220,44 @@ mod tests {
         drop(told);
     }
 
+    /// Takes so many bytes, until there is room again.
+    #[derive(Clone)]
+    struct Disk(Arc<Mutex<(usize, Vec<u8>)>>);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (room, written) = &mut *self.0.lock().unwrap();
+            let count = bytes.len().min(*room);
+            if count == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            *room -= count;
+            written.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
-    fn lines_that_the_disk_does_not_take_are_counted() {
-        let (tell, told) = mpsc::sync_channel(0);
-        drop(told);
-        let (queue, writer) = Queue::start(Told(tell)).unwrap();
-        log(&queue, "one\n");
-        log(&queue, "two\n");
+    fn lines_that_find_a_full_disk_are_counted_and_those_after_them_are_whole() {
+        let disk = Disk(Arc::new(Mutex::new((9, Vec::new()))));
+        let (queue, writer) = Queue::start(disk.clone()).unwrap();
+        for line in ["first\n", "second\n", "third\n"] {
+            log(&queue, line);
+        }
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while queue.dropped() < 2 {
+            assert!(std::time::Instant::now() < deadline);
+            thread::yield_now();
+        }
+        disk.0.lock().unwrap().0 = 100;
+        log(&queue, "fourth\n");
+        log(&queue, "fifth\n");
         drop(writer);
+        assert_eq!(disk.0.lock().unwrap().1, b"first\nsec\nfourth\nfifth\n");
         assert_eq!(queue.dropped(), 2);
     }
 }
