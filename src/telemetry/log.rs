@@ -16,6 +16,7 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 use crate::config::{Log, LogFormat};
 use queue::{Queue, Writer};
 
+mod fields;
 mod queue;
 
 /// Why logging could not be set up.
@@ -116,7 +117,8 @@ pub fn start(log: &Log) -> Result<Logging, LogError> {
         .with_ansi(is_terminal)
         .with_target(false);
     let lines = match log.format {
-        LogFormat::Text => lines.boxed(),
+        LogFormat::Text if is_terminal => lines.boxed(),
+        LogFormat::Text => lines.fmt_fields(fields::Plain).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     // Only a subscriber that was there before makes this fail, in tests.
