@@ -3,6 +3,7 @@
 
 mod bind;
 mod door;
+mod footing;
 mod listeners;
 mod reload;
 
@@ -15,10 +16,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::door::Door;
+pub use self::footing::Footing;
 use self::listeners::Listeners;
 use self::reload::Fresh;
 use crate::config::{ApiAddress, Config};
 use crate::ops::fleet::{Fleet, Reload};
+use crate::privilege::Confinement;
 use crate::proxy::sessions::Sessions;
 use crate::session::Order;
 use crate::telemetry::log::{FilterSwitch, Logging};
@@ -33,6 +36,7 @@ pub struct App {
     /// What is bound and not in use yet.
     fresh: Fresh,
     aside: Aside,
+    confinement: Confinement,
     log_filter: FilterSwitch,
     reloads: mpsc::Receiver<Reload>,
 }
@@ -52,7 +56,11 @@ pub type Load = Arc<dyn Fn() -> Result<Config, Vec<String>> + Send + Sync>;
 
 impl App {
     /// Binds everything, or fails and leaves nothing bound. Within a runtime.
-    pub fn build(config: Config, logging: &Logging) -> anyhow::Result<Self> {
+    pub fn build(config: Config, logging: &Logging, footing: Footing) -> anyhow::Result<Self> {
+        let Footing {
+            mut claims,
+            confinement,
+        } = footing;
         let (reloader, reloads) = mpsc::channel(1);
         let mut app = Self {
             listeners: Listeners::default(),
@@ -60,12 +68,13 @@ impl App {
             api: Door::default(),
             fresh: Fresh::default(),
             aside: Aside::default(),
+            confinement,
             fleet: Arc::new(Fleet::new(reloader, logging.dropped())),
             log_filter: logging.filter(),
             config,
             reloads,
         };
-        let bound = app.bind(&app.config);
+        let bound = app.bind(&app.config, &mut claims);
         app.fresh = bound.map_err(|errors| {
             let errors: Vec<_> = errors.iter().map(|error| format!("{error:#}")).collect();
             anyhow::anyhow!(errors.join("\n"))

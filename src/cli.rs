@@ -20,10 +20,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::source::{Source, unknown_variables, warn_of};
-use crate::app::{App, Load, Stop};
+use crate::app::{App, Footing, Load, Stop};
 use crate::config::check::{Checked, Surroundings};
 use crate::config::problem::Problem;
-use crate::config::{Config, show};
+use crate::config::{Config, secret, show};
 use crate::net::host;
 use crate::ops::fleet::Fleet;
 use crate::telemetry::log::{self, Logging};
@@ -93,7 +93,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Run(source) => {
             let again = source.clone();
-            source.with_config(|checked| run(checked, Arc::new(move || again.load())))
+            source.with_config(|checked| run(checked, again))
         }
         Command::Check(source) => source.with_config(|checked| {
             for variable in unknown_variables() {
@@ -137,14 +137,28 @@ fn surroundings() -> Surroundings {
         ephemeral_ports: host::ephemeral_ports(),
         reserved_ports: host::reserved_ports(),
         descriptors: host::raise_descriptor_limit(),
+        read_secret: secret::read,
     }
 }
 
-fn run(Checked { config, warnings }: Checked, load: Load) -> ExitCode {
+fn run(Checked { config, warnings }: Checked, source: Source) -> ExitCode {
+    // Before there are threads: each would keep what it began with.
+    let footing = match Footing::prepare(&config) {
+        Ok(footing) => footing,
+        Err(error) => {
+            complain(&format!("{:#}", anyhow::Error::new(error)));
+            return ExitCode::from(exit::OSERR);
+        }
+    };
     match log::start(&config.log) {
         Ok(logging) => {
             warn_of(&warnings);
-            serve(config, load, &logging, || {})
+            footing.confinement().tell();
+            if footing.confinement().is_another_user() {
+                source.warn_unless_it_can_be_read_again();
+            }
+            let load = Arc::new(move || source.load());
+            serve(config, load, &logging, footing, || {})
         }
         Err(error) => {
             complain(&format!("{:#}", anyhow::Error::new(error)));
@@ -154,7 +168,13 @@ fn run(Checked { config, warnings }: Checked, load: Load) -> ExitCode {
 }
 
 /// Builds and runs the balancer until SIGTERM or SIGINT. `ready` is called once clients can connect.
-fn serve(config: Config, load: Load, logging: &Logging, ready: impl FnOnce()) -> ExitCode {
+fn serve(
+    config: Config,
+    load: Load,
+    logging: &Logging,
+    footing: Footing,
+    ready: impl FnOnce(),
+) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -166,7 +186,7 @@ fn serve(config: Config, load: Load, logging: &Logging, ready: impl FnOnce()) ->
         }
     };
     let result = runtime.block_on(async {
-        let app = App::build(config, logging)?;
+        let app = App::build(config, logging, footing)?;
         let stop = Stop::default();
         tokio::spawn(obey_signals(stop.clone(), app.fleet())?);
         ready();

@@ -7,27 +7,35 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
+use super::footing::Claims;
 use crate::net::socket;
 
-/// Listens on `address`; connections get `keepalive`. ftplb itself listens on `held` already.
+/// Listens on `address`, by one of `claims` if there is one; connections get `keepalive`. ftplb itself listens on `held` already.
 pub(super) fn bind(
     address: SocketAddr,
     backlog: i32,
     keepalive: Duration,
     held: &[SocketAddr],
+    claims: &mut Claims,
 ) -> anyhow::Result<TcpListener> {
-    let mut bound = socket::control_listener(address, backlog, keepalive);
-    let is_absent = |error: &io::Error| error.kind() == io::ErrorKind::AddrNotAvailable;
-    if bound.as_ref().is_err_and(is_absent) {
-        tracing::warn!(%address, "this host does not have the address (yet): clients come when it has");
-        bound = socket::control_listener_ahead(address, backlog, keepalive);
-    }
+    let bound = claims.take(address).and_then(|claim| {
+        if !claim.is_here {
+            tracing::warn!(%address, "this host does not have the address (yet): clients come when it has");
+        }
+        socket::listen_for_control(claim.socket, backlog, keepalive)
+    });
+    let is_refused = bound
+        .as_ref()
+        .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
     bound.with_context(|| match in_the_way(address, held) {
         Some(other) => format!(
             "cannot listen on {address} while ftplb listens on {other}: take that one out by one reload, and add this one by the next"
         ),
+        None if is_refused => format!(
+            "cannot listen on {address}: ports below 1024 need root or CAP_NET_BIND_SERVICE (process.privileged_ports = false gives both up)"
+        ),
         None => format!(
-            "cannot listen on {address}: is the address this host's, the port free, and may ftplb bind it?"
+            "cannot listen on {address}: is the address this host's, and the port free?"
         ),
     })
 }
@@ -68,20 +76,22 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_is_in_the_way_is_named() {
-        let taken = bind(([127, 0, 0, 1], 0).into(), 1, KEEPALIVE, &[]).unwrap();
+        let bind = |address, held: &[SocketAddr]| {
+            bind(address, 1, KEEPALIVE, held, &mut Claims::default())
+        };
+        let taken = bind(([127, 0, 0, 1], 0).into(), &[]).unwrap();
         let address = taken.local_addr().unwrap();
         let wild = SocketAddr::from(([0, 0, 0, 0], address.port()));
         let other_port = SocketAddr::from(([0, 0, 0, 0], address.port() ^ 1));
         let six = SocketAddr::from(([0; 8], address.port()));
-        let said =
-            |held: &[SocketAddr]| format!("{:#}", bind(address, 1, KEEPALIVE, held).unwrap_err());
+        let said = |held: &[SocketAddr]| format!("{:#}", bind(address, held).unwrap_err());
         for (held, named) in [(vec![other_port, wild], wild), (vec![address], address)] {
             assert!(said(&held).contains(&format!("ftplb listens on {named}:")));
         }
         for held in [vec![], vec![other_port], vec![six]] {
             assert!(said(&held).contains("the port free"), "{held:?}");
         }
-        let error = bind(address, 1, KEEPALIVE, &[]).unwrap_err();
+        let error = bind(address, &[]).unwrap_err();
         let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
         assert_eq!(kind, Some(io::ErrorKind::AddrInUse));
     }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::bind::{bind, whole};
+use super::footing::Claims;
 use crate::config::Config;
 use crate::ops::fleet::Fleet;
 use crate::proxy::listener;
@@ -50,12 +51,14 @@ impl Listeners {
         &self,
         config: &Config,
         held: &[SocketAddr],
+        claims: &mut Claims,
     ) -> Result<Fresh, Vec<anyhow::Error>> {
         let is_there = |address| self.addresses().any(|known| known == address);
         let addresses = config.listeners.iter().map(|listener| listener.address);
         let fresh = addresses.filter(|address| !is_there(*address));
         let keepalive = config.timeouts.keepalive;
-        let bound = fresh.map(|address| Ok((address, bind(address, BACKLOG, keepalive, held)?)));
+        let bound =
+            fresh.map(|address| Ok((address, bind(address, BACKLOG, keepalive, held, claims)?)));
         Ok(Fresh(whole(bound)?))
     }
 

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::bind::bind;
+use super::footing::Claims;
 use super::{App, Load, listeners};
 use crate::config::diff::{self, Change, Effect};
 use crate::config::{Admin, ApiAddress, Config};
@@ -31,19 +32,26 @@ pub(super) struct Fresh {
 
 impl App {
     /// Binds what `config` wants and is not there yet; or says all that failed, and leaves nothing bound.
-    pub(super) fn bind(&self, config: &Config) -> Result<Fresh, Vec<anyhow::Error>> {
+    pub(super) fn bind(
+        &self,
+        config: &Config,
+        claims: &mut Claims,
+    ) -> Result<Fresh, Vec<anyhow::Error>> {
         let loopback = match self.api.address() {
             Some(ApiAddress::Loopback(address)) => Some(*address),
             _ => None,
         };
         let asked = self.admin.address().copied().into_iter().chain(loopback);
         let held: Vec<SocketAddr> = self.listeners.addresses().chain(asked).collect();
-        let listeners = self.listeners.bind(config, &held);
+        let listeners = self.listeners.bind(config, &held, claims);
         let Admin { address, api } = &config.admin;
         let keepalive = config.timeouts.keepalive;
-        let admin =
-            { &self.admin }.fresh(address.as_ref(), |at| bind(*at, BACKLOG, keepalive, &held));
-        let api = self.api.fresh(api.as_ref(), ApiSocket::bind);
+        let admin = { &self.admin }.fresh(address.as_ref(), |at| {
+            bind(*at, BACKLOG, keepalive, &held, claims)
+        });
+        let api = self.api.fresh(api.as_ref(), |at| {
+            ApiSocket::bind(at, |at| Ok(claims.take(at)?.socket))
+        });
         match (listeners, admin, api) {
             (Ok(listeners), Ok(admin), Ok(api)) => Ok(Fresh {
                 listeners,
@@ -103,7 +111,11 @@ impl App {
         let mut config = loaded.unwrap_or_else(|_| Err(vec![PANICKED.to_owned()]))?;
         let text = |error: anyhow::Error| format!("{error:#}");
         let filter = Filter::parse(&config.log.filter).map_err(|error| vec![text(error.into())])?;
-        let bound = self.bind(&config);
+        let forbidden = self.confinement.mistakes(&config);
+        if !forbidden.is_empty() {
+            return Err(forbidden);
+        }
+        let bound = self.bind(&config, &mut Claims::default());
         let fresh = bound.map_err(|errors| errors.into_iter().map(text).collect::<Vec<_>>())?;
         let changes = diff::diff(&self.config, &config);
         diff::keep_what_needs_a_restart(&self.config, &mut config);

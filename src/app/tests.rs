@@ -18,7 +18,7 @@ fn config(text: &str) -> Config {
 async fn beside<F: Future<Output = ()>>(load: Load, then: impl FnOnce(Arc<Fleet>) -> F) {
     let config = config(TEXT);
     let logging = log::start(&config.log).unwrap();
-    let app = App::build(config, &logging).unwrap();
+    let app = App::build(config, &logging, Footing::default()).unwrap();
     let (fleet, stop) = (app.fleet(), Stop::default());
     let running = tokio::spawn(app.run(stop.clone(), load));
     then(Arc::clone(&fleet)).await;

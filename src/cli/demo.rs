@@ -11,7 +11,7 @@ use libunftp::options::ActivePassiveMode;
 use tempfile::TempDir;
 use unftp_sbe_fs::Filesystem;
 
-use crate::app::Load;
+use crate::app::{Footing, Load};
 use crate::cli::{complain, exit, print, serve, surroundings};
 use crate::config::args::Args;
 use crate::telemetry::log;
@@ -62,7 +62,7 @@ fn start(options: &Options) -> anyhow::Result<ExitCode> {
         .config;
     let logging = log::start(&config.log).context("cannot write a log")?;
     let again: Load = Arc::new(move || load().map(|checked| checked.config));
-    Ok(serve(config, again, &logging, || {
+    Ok(serve(config, again, &logging, Footing::default(), || {
         print(&invitation(options, &servers));
     }))
 }

@@ -113,6 +113,7 @@ fn options(unsaid: &Unsaid, common: &Common) -> Options {
         advertise: common.advertise.clone(),
         admin: common.admin.clone(),
         api: common.api.clone(),
+        user: common.user.clone(),
         log_format: common.log_format.clone(),
         log_filter: common.log_filter.clone(),
         log_file: common.log_file.clone(),

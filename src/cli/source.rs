@@ -49,6 +49,9 @@ pub(super) struct Common {
     /// Where orders are taken: the path of a Unix socket, or a loopback IP:PORT.
     #[arg(long, env = "FTPLB_API", value_name = "PATH")]
     pub(super) api: Option<String>,
+    /// Whom ftplb becomes when it is started as root: USER or USER:GROUP.
+    #[arg(long, env = "FTPLB_USER", value_name = "USER")]
+    pub(super) user: Option<String>,
     /// The form of log lines: text or json.
     #[arg(long, env = "FTPLB_LOG_FORMAT", value_name = "FORM")]
     pub(super) log_format: Option<String>,
@@ -64,11 +67,12 @@ pub(super) struct Common {
 const SOURCES: [&str; 3] = ["listen", "backend", "algorithm"];
 
 /// What says something beside.
-const COMMON: [&str; 7] = [
+const COMMON: [&str; 8] = [
     "passive_ports",
     "advertise",
     "admin",
     "api",
+    "user",
     "log_format",
     "log_filter",
     "log_file",
@@ -121,6 +125,15 @@ impl Source {
         Ok(config)
     }
 
+    /// Tells of what a reload would not find: ftplb is another user's than when it read the configuration.
+    pub(super) fn warn_unless_it_can_be_read_again(&self) {
+        if let Err(problems) = self.clone().read(|_| {}) {
+            for problem in problems {
+                tracing::warn!("a reload will fail, for ftplb is another user's now: {problem}");
+            }
+        }
+    }
+
     /// `doubt` hears of what a keepalived.conf says and ftplb does otherwise.
     fn read(self, doubt: impl Fn(&str)) -> Result<Checked, Vec<String>> {
         let surroundings = surroundings();
@@ -150,6 +163,7 @@ impl Source {
             advertise: self.common.advertise,
             admin: self.common.admin,
             api: self.common.api,
+            user: self.common.user,
             log_format: self.common.log_format,
             log_filter: self.common.log_filter,
             log_file: self.common.log_file,

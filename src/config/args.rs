@@ -26,6 +26,8 @@ pub struct Args {
     pub admin: Option<String>,
     /// `--api`: where orders are taken; nowhere unless set.
     pub api: Option<String>,
+    /// `--user`: whom ftplb becomes, if it is started as root.
+    pub user: Option<String>,
     /// `--log-format`
     pub log_format: Option<String>,
     /// `--log-filter`
@@ -79,6 +81,10 @@ impl Args {
             ),
             Entry::new("log", table(Spot::Nowhere, log)),
         ];
+        if let Some(user) = text("user", "--user", self.user.as_deref()) {
+            let table = table(user.spot, [Some(user)]);
+            entries.push(Entry::new("process", table));
+        }
         entries.extend(self.admin());
         Document::from_flags(entries)
     }
@@ -206,6 +212,8 @@ mod tests {
             format = "json"
             filter = "debug"
             file = "/var/log/ftplb.log"
+            [process]
+            user = "ftplb:adm"
         "#;
         let file = super::super::check::check(toml, "", &Surroundings::default()).unwrap();
         for (listen, backend) in [
@@ -228,6 +236,7 @@ mod tests {
                 algorithm: Some("lc".to_owned()),
                 admin: Some("127.0.0.1:9000".to_owned()),
                 api: Some("/run/api.sock".to_owned()),
+                user: Some("ftplb:adm".to_owned()),
                 log_format: Some("json".to_owned()),
                 log_filter: Some("debug".to_owned()),
                 log_file: Some("/var/log/ftplb.log".to_owned()),

@@ -10,10 +10,11 @@ use super::Config;
 use super::file::Document;
 use super::problem::{Problem, Problems, Severity};
 use super::reader::Section;
+use super::secret::{self, ReadSecret};
 use super::{sections, together};
 
 /// What a configuration is judged against beside itself.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Surroundings {
     /// The ports that the kernel gives to outgoing connections, `net.ipv4.ip_local_port_range`, if that
     /// is known (K1).
@@ -22,6 +23,20 @@ pub struct Surroundings {
     pub reserved_ports: Vec<RangeInclusive<u16>>,
     /// How many descriptors this process may open (`RLIMIT_NOFILE`), if that is known and bounded.
     pub descriptors: Option<u64>,
+    /// How files with passwords are read.
+    pub read_secret: ReadSecret,
+}
+
+impl Default for Surroundings {
+    /// Nothing is known, and no file with a password can be read.
+    fn default() -> Self {
+        Self {
+            ephemeral_ports: None,
+            reserved_ports: Vec::new(),
+            descriptors: None,
+            read_secret: secret::read_none,
+        }
+    }
 }
 
 /// A configuration that ftplb can run with.

@@ -64,10 +64,17 @@ pub fn diff(before: &Config, after: &Config) -> Vec<Change> {
 pub fn keep_what_needs_a_restart(before: &Config, after: &mut Config) {
     after.log.format = before.log.format;
     after.log.file.clone_from(&before.log.file);
+    after.process.clone_from(&before.process);
 }
 
 /// Where [`keep_what_needs_a_restart`] keeps something.
-const NEEDS_RESTART: [&str; 2] = ["log.format", "log.file"];
+const NEEDS_RESTART: [&str; 5] = [
+    "log.format",
+    "log.file",
+    "process.user",
+    "process.privileged_ports",
+    "process.sandbox",
+];
 
 /// Tables that repeat: what they are called, and how one of them is known.
 struct Repeated {
@@ -218,7 +225,7 @@ impl Differences {
 fn differ(old: &[HealthCheck], new: &[HealthCheck]) -> bool {
     let pairs = old.iter().zip(new);
     let passwords = pairs.map(|(old, new)| (password(old), password(new)));
-    { passwords }.any(|pair| matches!(pair, (Some(old), Some(new)) if old != new))
+    { passwords }.any(|pair| matches!(pair, (Some(old), Some(new)) if old.expose() != new.expose()))
 }
 
 fn password(check: &HealthCheck) -> Option<&Secret> {

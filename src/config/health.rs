@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::script::Script;
+use super::secret::Secret;
 use crate::health::Thresholds;
 
 /// One active health check of a backend.
@@ -120,19 +121,4 @@ pub struct HttpProbe {
     pub regex: Option<String>,
     /// Whether the body must not match it.
     pub regex_no_match: bool,
-}
-
-/// Text that is never shown.
-#[derive(Clone, Eq, Hash, PartialEq)]
-pub struct Secret(pub String);
-
-impl Secret {
-    /// What is shown in its place.
-    pub const MASK: &str = "***";
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(Self::MASK)
-    }
 }

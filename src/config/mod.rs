@@ -17,6 +17,7 @@ mod pool;
 pub mod problem;
 mod reader;
 mod script;
+pub mod secret;
 mod sections;
 pub mod show;
 mod similar;
@@ -29,12 +30,13 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-pub use self::health::{CheckAddress, HealthCheck, HttpProbe, Probe, Secret, Via};
+pub use self::health::{CheckAddress, HealthCheck, HttpProbe, Probe, Via};
 pub use self::pool::{
     Affinity, Backend, BackendActive, BackendPassive, Discovery, Ejection, Pool, Quorum, Record,
     Waiting,
 };
 pub use self::script::{Notify, RunAs, Script, Scripts};
+pub use self::secret::Secret;
 use crate::limits::{Limits, Timeouts};
 
 /// Everything that ftplb needs to know to run.
@@ -50,6 +52,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// What holds for every script that is run.
     pub scripts: Scripts,
+    /// What the process may do once it has started.
+    pub process: Process,
     /// Where metrics and health are served and orders are taken.
     pub admin: Admin,
     /// How logs are written.
@@ -100,6 +104,17 @@ pub enum PortAddress {
     Reject,
     /// The client's control address is used in its place: clients behind NAT name their private one.
     UseControlIp,
+}
+
+/// What the process may do once it has started.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Process {
+    /// Whom it becomes when it was started as root; else it stays who it is.
+    pub user: Option<RunAs>,
+    /// Whether it keeps the right to bind ports below 1024 when it gives up the others.
+    pub privileged_ports: bool,
+    /// Whether it gives up gaining privileges, and what else the kernel can keep it from.
+    pub sandbox: bool,
 }
 
 /// Where ftplb tells of itself and takes orders.

@@ -19,7 +19,7 @@ use super::file::{Node, Value};
 use super::problem::Mistake;
 use super::reader::Section;
 use super::value::{self, count, word};
-use super::{Admin, Config, Listener, Log, LogFormat, PeerCheck, PortAddress};
+use super::{Admin, Config, Listener, Log, LogFormat, PeerCheck, PortAddress, Process};
 
 /// The whole configuration.
 pub(super) fn config(s: &mut Section<'_>) -> Config {
@@ -30,6 +30,7 @@ pub(super) fn config(s: &mut Section<'_>) -> Config {
         limits: s.table("limits", bounds::limits),
         timeouts: s.table("timeouts", bounds::timeouts),
         scripts: s.table("scripts", script::scripts),
+        process: s.table("process", process),
         admin: s.switch("admin", false, admin).unwrap_or_default(),
         log: s.table("log", log),
         pools,
@@ -99,6 +100,17 @@ fn admin(s: &mut Section<'_>) -> Admin {
     Admin {
         address: s.or("address", address, Some(default)),
         api: s.optional("api", value::api_address(API_PORT)),
+    }
+}
+
+fn process(s: &mut Section<'_>) -> Process {
+    let user = s.optional("user", value::run_as);
+    // Who gives up root wants no way back; who runs as somebody else by now may have scripts with sudo.
+    let sandbox = user.as_ref().is_some_and(|user| !user.is_root());
+    Process {
+        user,
+        privileged_ports: s.or("privileged_ports", value::boolean, true),
+        sandbox: s.or("sandbox", value::boolean, sandbox),
     }
 }
 

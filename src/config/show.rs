@@ -14,7 +14,7 @@ use self::page::{Page, inline, name_of, number, switch, text};
 use self::pool::show_pool;
 use self::script::show_scripts;
 use super::sections::{LOG_FORMAT, PORT_ADDRESS};
-use super::{Admin, ApiAddress, Config, Listener, Log, PeerCheck, Pool};
+use super::{Admin, ApiAddress, Config, Listener, Log, PeerCheck, Pool, Process};
 
 /// `config` as TOML. [`super::check::check`] reads it back as the same configuration but for secrets.
 pub fn show(config: &Config) -> String {
@@ -24,6 +24,7 @@ pub fn show(config: &Config) -> String {
         limits,
         timeouts,
         scripts,
+        process,
         admin,
         log,
     } = config;
@@ -42,11 +43,24 @@ pub fn show(config: &Config) -> String {
     show_limits(&mut page, limits);
     show_timeouts(&mut page, timeouts);
     show_scripts(&mut page, scripts);
+    show_process(&mut page, process);
     if has_admin {
         show_admin(&mut page, admin);
     }
     show_log(&mut page, log);
     page.finish()
+}
+
+fn show_process(page: &mut Page, process: &Process) {
+    let Process {
+        user,
+        privileged_ports,
+        sandbox,
+    } = process;
+    page.header("[process]");
+    page.optional("user", user.as_ref().map(text));
+    page.line("privileged_ports", privileged_ports);
+    page.line("sandbox", sandbox);
 }
 
 fn show_admin(page: &mut Page, admin: &Admin) {

@@ -6,28 +6,34 @@
 mod addresses;
 mod health;
 mod pool;
+mod process;
 mod quorum;
+mod secrets;
 
 use std::time::Duration;
 
 use self::addresses::{judge_bound_addresses, judge_passive_ports};
 use self::health::judge_checks;
 use self::pool::judge_pools;
+use self::process::judge_process;
 use self::quorum::settle_quorums;
+use self::secrets::read_secrets;
 use super::Config;
 use super::check::Surroundings;
 use super::key::Key;
 use super::problem::{Mistake, Problems};
 use super::value::size_text;
 
-/// Reports what does not fit together. A quorum that can not be had is lowered.
+/// Reports what does not fit together. A quorum that can not be had is lowered, passwords are read.
 pub(super) fn judge(config: &mut Config, surroundings: &Surroundings, problems: &Problems<'_>) {
     settle_quorums(&mut config.pools, problems);
+    read_secrets(config, surroundings, problems);
     judge_listeners(config, problems);
     judge_bound_addresses(config, problems);
     judge_passive_ports(config, surroundings, problems);
     judge_pools(config, problems);
     judge_checks(config, problems);
+    judge_process(config, problems);
     judge_buffers(config, problems);
     judge_timeouts(config, problems);
     judge_descriptors(config, surroundings, problems);

@@ -10,6 +10,7 @@ mod script;
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub(super) use self::address::{
@@ -116,6 +117,17 @@ pub(super) fn text(node: &Node) -> Result<String, Mistake> {
 /// Text that no message may show.
 pub(super) fn secret(node: &Node) -> Result<String, Mistake> {
     text(node).map_err(|mistake| Mistake::new("is no password", mistake.hint))
+}
+
+/// The path of a file with such text. What is found depends on no working directory.
+pub(super) fn secret_file(node: &Node) -> Result<PathBuf, Mistake> {
+    let path = PathBuf::from(text(node)?);
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    let message = format!("{} is a relative path", node.value);
+    let hint = "the absolute path of a file, such as \"/etc/ftplb/probe.password\"";
+    Err(Mistake::new(message, hint))
 }
 
 /// One of `words`.

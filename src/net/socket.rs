@@ -9,44 +9,22 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Listens. A wildcard IPv6 address takes IPv6 only: IPv4 has a listener of its own, so that no address is
-/// seen in two forms (V2).
-pub fn listener(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
-    listen(bound(address)?, backlog)
-}
-
-/// Listens for control connections, which are born prepared: the kernel hands down what
-/// [`prepare_control`] sets.
-pub fn control_listener(
-    address: SocketAddr,
-    backlog: i32,
-    keepalive: Duration,
-) -> io::Result<TcpListener> {
-    let socket = bound(address)?;
-    prepare_control(&socket, keepalive)?;
-    listen(socket, backlog)
-}
-
-/// The same at an address that this host does not have yet: the virtual IP of a stand-by, which VRRP or the
-/// like moves here later.
-pub fn control_listener_ahead(
-    address: SocketAddr,
-    backlog: i32,
-    keepalive: Duration,
-) -> io::Result<TcpListener> {
+/// As [`bound`], at an address that this host does not have yet: the virtual IP of a stand-by, which VRRP or
+/// the like moves here later.
+pub fn bound_ahead(address: SocketAddr) -> io::Result<Socket> {
     let socket = unbound(address)?;
-    prepare_control(&socket, keepalive)?;
     if address.is_ipv6() {
         socket.set_freebind_v6(true)?;
     } else {
         socket.set_freebind_v4(true)?;
     }
     socket.bind(&address.into())?;
-    listen(socket, backlog)
+    Ok(socket)
 }
 
-/// A non-blocking TCP socket that is bound to `address`, which may be in `TIME_WAIT` (K2).
-pub(super) fn bound(address: SocketAddr) -> io::Result<Socket> {
+/// A non-blocking TCP socket that is bound to `address`, which may be in `TIME_WAIT` (K2). A wildcard IPv6
+/// address takes IPv6 only: IPv4 has a listener of its own, so that no address is seen in two forms (V2).
+pub fn bound(address: SocketAddr) -> io::Result<Socket> {
     let socket = unbound(address)?;
     socket.bind(&address.into())?;
     Ok(socket)
@@ -65,9 +43,21 @@ fn unbound(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-pub(super) fn listen(socket: Socket, backlog: i32) -> io::Result<TcpListener> {
+/// Begins to accept connections.
+pub fn listen(socket: Socket, backlog: i32) -> io::Result<TcpListener> {
     socket.listen(backlog)?;
     TcpListener::from_std(socket.into())
+}
+
+/// Begins to accept control connections. They are born prepared: the kernel hands down what
+/// [`prepare_control`] sets.
+pub fn listen_for_control(
+    socket: Socket,
+    backlog: i32,
+    keepalive: Duration,
+) -> io::Result<TcpListener> {
+    prepare_control(&socket, keepalive)?;
+    listen(socket, backlog)
 }
 
 /// Sets what a control connection needs on either side of ftplb, before its first read: urgent bytes

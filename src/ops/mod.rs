@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod api;
 mod bounded;
+mod browsers;
 pub mod checks;
 pub mod discover;
 pub mod fleet;

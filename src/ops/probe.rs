@@ -50,7 +50,7 @@ pub async fn run(subject: &Subject, pins: &Arc<Pins>) -> Result<Finding, ProbeEr
         Probe::Login { user, password } => {
             let mut talk = begin(subject, deadline).await?;
             talk.greeting().await?;
-            talk.log_in(user, &password.0).await?;
+            talk.log_in(user, password.expose()).await?;
             talk.quit().await;
         }
         Probe::Transfer {
@@ -64,7 +64,7 @@ pub async fn run(subject: &Subject, pins: &Arc<Pins>) -> Result<Finding, ProbeEr
                 _ => (begin(subject, deadline).await?, None),
             };
             talk.greeting().await?;
-            talk.log_in(user, &password.0).await?;
+            talk.log_in(user, password.expose()).await?;
             let finding = transfer::run(&mut talk, file.as_deref()).await?;
             // Before the connection ends, and with it the claim on its address.
             drop(pin);

@@ -13,12 +13,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Gid, Group, Pid, Uid, User, getegid, geteuid};
+use nix::unistd::{Gid, Pid, Uid, getegid, geteuid};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 
 use crate::config::RunAs;
+use crate::privilege::account;
 
 /// A program to be run.
 #[derive(Clone, Debug)]
@@ -149,7 +150,7 @@ impl Call {
         };
         let RunAs { user, group } = run_as.clone();
         // A directory service far away may have to be asked.
-        let found = tokio::task::spawn_blocking(move || look_up(&run_as)).await;
+        let found = tokio::task::spawn_blocking(move || account::find(&run_as)).await;
         let found = found.map_err(|error| self.system(error.into()))?;
         let (uid, gid) = match found.map_err(|error| self.system(error.into()))? {
             (Some(uid), Some(gid)) => (uid, gid),
@@ -252,26 +253,6 @@ impl Said {
         let text = String::from_utf8_lossy(&self.bytes);
         text.trim_end().escape_debug().to_string()
     }
-}
-
-/// The user and the group that are meant, as far as there are any.
-fn look_up(run_as: &RunAs) -> nix::Result<(Option<Uid>, Option<Gid>)> {
-    let user = match User::from_name(&run_as.user)? {
-        None => match run_as.user.parse().map(Uid::from_raw) {
-            Ok(uid) => (Some(uid), User::from_uid(uid)?.map(|user| user.gid)),
-            Err(_) => (None, None),
-        },
-        Some(user) => (Some(user.uid), Some(user.gid)),
-    };
-    let (uid, own) = user;
-    let gid = match &run_as.group {
-        None => own,
-        Some(name) => match Group::from_name(name)? {
-            None => name.parse().map(Gid::from_raw).ok(),
-            Some(group) => Some(group.gid),
-        },
-    };
-    Ok((uid, gid))
 }
 
 /// Where programs are looked for.

@@ -52,6 +52,11 @@ impl Process {
         }
     }
 
+    /// Its number.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().try_into().unwrap())
+    }
+
     /// The exit status, if the program has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
@@ -90,7 +95,7 @@ impl Process {
     pub(crate) fn signal(&mut self, signal: Signal) {
         // Until it is waited for, the process keeps its id, so that this cannot hit another's.
         if self.ended().is_none() {
-            killpg(self.group(), signal).unwrap();
+            killpg(self.pid(), signal).unwrap();
         }
     }
 
@@ -102,15 +107,11 @@ impl Process {
             drop_missing(kill(process, Signal::SIGKILL));
         }
         if self.status.is_none() {
-            drop_missing(killpg(self.group(), Signal::SIGKILL));
+            drop_missing(killpg(self.pid(), Signal::SIGKILL));
         }
         if self.status.is_none() {
             self.status = Some(self.child.wait().unwrap());
         }
-    }
-
-    fn group(&self) -> Pid {
-        Pid::from_raw(self.child.id().try_into().unwrap())
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::netns::Place;
@@ -315,6 +316,11 @@ impl Proxy {
         let what = format!("{count} log lines with {message:?}");
         eventually(&what, || Vec::len(&lines()) >= count);
         lines()
+    }
+
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> Pid {
+        self.process.pid()
     }
 
     /// The file that it was configured with.

@@ -208,7 +208,8 @@ fn no_secret_is_told() {
 fn what_needs_a_restart_says_so_each_time() {
     let before = config(GOOD);
     let mut now = config(&format!(
-        "{GOOD}[log]\nformat = \"json\"\nfile = \"/var/log/x\"\nfilter = \"warn\"\n"
+        "{GOOD}[log]\nformat = \"json\"\nfile = \"/var/log/x\"\nfilter = \"warn\"\n\
+         [process]\nuser = \"ftplb\"\nprivileged_ports = false\n"
     ));
     let changes = diff(&before, &now);
     let lines: Vec<_> = changes.iter().map(ToString::to_string).collect();
@@ -218,6 +219,9 @@ fn what_needs_a_restart_says_so_each_time() {
             "log.file not set → /var/log/x: holds from the next start on",
             "log.filter info → warn",
             "log.format text → json: holds from the next start on",
+            "process.privileged_ports true → false: holds from the next start on",
+            "process.sandbox false → true: holds from the next start on",
+            "process.user not set → ftplb: holds from the next start on",
         ]
     );
     keep_what_needs_a_restart(&before, &mut now);

@@ -64,6 +64,8 @@ pub struct Options {
     pub admin: Option<String>,
     /// `--api`: where the API is served; nowhere unless set.
     pub api: Option<String>,
+    /// `--user`: whom ftplb becomes, if it is started as root.
+    pub user: Option<String>,
     /// `--log-format`
     pub log_format: Option<String>,
     /// `--log-filter`
@@ -136,6 +138,7 @@ impl Import {
             let spot = scripts.spot;
             draft.set("scripts", Value::Section(scripts), spot);
         }
+        set_flags(&mut draft, "process", &[("user", "--user", &options.user)]);
         set_admin(&mut draft, options);
         let mut log = Vec::from([
             ("format", "--log-format", &options.log_format),

@@ -48,7 +48,7 @@ fn check(s: &mut Section<'_>) -> HealthCheck {
 fn probe(s: &mut Section<'_>, kind: Kind) -> Probe {
     judge_use(s, kind);
     let user = s.or("user", value::text, String::new());
-    let password = Secret(s.or("password", value::secret, String::new()));
+    let password = password(s);
     let file = s.optional("file", value::text);
     let via = s.or("via", word(&VIA), Via::Backend);
     let script = parts(s);
@@ -70,6 +70,19 @@ fn probe(s: &mut Section<'_>, kind: Kind) -> Probe {
             via,
         },
     }
+}
+
+/// The password as written, or as it will be read from a file.
+fn password(s: &mut Section<'_>) -> Secret {
+    let written = s.optional("password", value::secret).map(Secret::written);
+    let in_file = s.optional("password_file", value::secret_file);
+    if s.has("password") && s.has("password_file") {
+        let hint = "leave one of the two out";
+        let mistake = Mistake::new("is there beside password", hint);
+        s.error("password_file", mistake);
+    }
+    let in_file = in_file.map(Secret::in_file);
+    in_file.or(written).unwrap_or_else(|| Secret::written(""))
 }
 
 fn http(s: &mut Section<'_>) -> HttpProbe {
@@ -100,8 +113,9 @@ fn judge_use(s: &Section<'_>, kind: Kind) {
         }
     }
     if matches!(kind, Kind::Login | Kind::Transfer) {
-        for key in ["user", "password"] {
-            if !s.has(key) {
+        let has_password = s.has("password") || s.has("password_file");
+        for (key, has) in [("user", s.has("user")), ("password", has_password)] {
+            if !has {
                 s.missing(key, Mistake::new("is missing", LOGIN));
             }
         }
@@ -138,7 +152,7 @@ pub(in crate::config) const VIA: [(&str, Via); 2] =
 const USES: [(&[Kind], &[&str], &str, &str); 4] = [
     (
         &[Kind::Login, Kind::Transfer],
-        &["user", "password"],
+        &["user", "password", "password_file"],
         "log in",
         LOGIN,
     ),

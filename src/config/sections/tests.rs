@@ -98,6 +98,14 @@ timeout = "0s"
 => 7 scripts.run_as: "a b" is no user | a user, "nobody", or a user and a group, "nobody:nogroup"
 => 8 scripts.timeout: "0s" is out of range
 ---
+[process]
+user = ":x"
+privileged_ports = 20
+sandbox = "on"
+=> 7 process.user: ":x" is no user | a user, "nobody", or a user and a group, "nobody:nogroup"
+=> 8 process.privileged_ports: 20 is neither true nor false
+=> 9 process.sandbox: "on" is neither true nor false
+---
 [timeouts]
 backend_drain = "0s"
 => 7 timeouts.backend_drain: "0s" is out of range
@@ -165,6 +173,12 @@ health = { user = "x" }
 ---
 health = { password = "x" }
 => 4 pool[0].health.password: has no use: the probe does not log in
+---
+health = { password_file = "/x" }
+=> 4 pool[0].health.password_file: has no use: the probe does not log in
+---
+health = { probe = "login", user = "x", password_file = "x" }
+=> 4 pool[0].health.password_file: "x" is a relative path | the absolute path of a file, such as
 ---
 health = { probe = "login", password = "x" }
 => 4 pool[0].health.user: is missing

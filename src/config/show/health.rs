@@ -45,23 +45,29 @@ fn fields(check: &HealthCheck) -> Vec<(&'static str, String)> {
 
 fn probe_fields(probe: &Probe) -> Vec<(&'static str, String)> {
     let name = |name: &str| ("probe", text(name));
-    let login = |user: &str| [("user", text(user)), ("password", text(Secret::MASK))];
+    let login = |user: &str, password: &Secret| {
+        let password = match password.file() {
+            Some(path) => ("password_file", text(path.display())),
+            None => ("password", text(Secret::MASK)),
+        };
+        [("user", text(user)), password]
+    };
     match probe {
         Probe::Tcp => vec![name("tcp")],
         Probe::Greeting => vec![name("greeting")],
-        Probe::Login { user, password: _ } => {
+        Probe::Login { user, password } => {
             let mut fields = vec![name("login")];
-            fields.extend(login(user));
+            fields.extend(login(user, password));
             fields
         }
         Probe::Transfer {
             user,
-            password: _,
+            password,
             file,
             via,
         } => {
             let mut fields = vec![name("transfer")];
-            fields.extend(login(user));
+            fields.extend(login(user, password));
             fields.extend(file.as_ref().map(|file| ("file", text(file))));
             fields.push(("via", name_of(&VIA, *via)));
             fields

@@ -1,12 +1,12 @@
 //! Scripts, wherever they are run, and what holds for all of them.
 
-use super::super::{Notify, RunAs, Script, Scripts};
+use super::super::{Notify, Script, Scripts};
 use super::page::{Page, duration, inline, list, text};
 
 pub(super) fn show_scripts(page: &mut Page, scripts: &Scripts) {
     let Scripts { run_as, timeout } = scripts;
     page.header("[scripts]");
-    page.optional("run_as", run_as.as_ref().map(user));
+    page.optional("run_as", run_as.as_ref().map(text));
     page.line("timeout", duration(*timeout));
 }
 
@@ -28,7 +28,7 @@ pub(super) fn notify_fields(notify: &Notify) -> impl Iterator<Item = (&'static s
 pub(super) fn script_fields(script: &Script) -> Vec<(&'static str, String)> {
     let Script { words, run_as } = script;
     let mut fields = vec![("command", list(words.iter().map(text)))];
-    fields.extend(run_as.as_ref().map(|run_as| ("run_as", user(run_as))));
+    fields.extend(run_as.as_ref().map(|run_as| ("run_as", text(run_as))));
     fields
 }
 
@@ -39,13 +39,5 @@ fn script_value(script: &Script) -> String {
             run_as: None,
         } => list(words.iter().map(text)),
         script => inline(&script_fields(script)),
-    }
-}
-
-fn user(run_as: &RunAs) -> String {
-    let RunAs { user, group } = run_as;
-    match group {
-        Some(group) => text(format_args!("{user}:{group}")),
-        None => text(user),
     }
 }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use toml::{Table, Value};
 
 use super::super::check::{Surroundings, check};
+use super::super::secret::SecretFile;
 use super::super::{Admin, Config, HealthCheck, HttpProbe, Probe, Script, Secret};
 use super::show;
 
@@ -46,7 +47,7 @@ affinity = { timeout = "1h", prefix_v4 = 24, prefix_v6 = 56, entries = 7 }
 health = [
     { probe = "login", user = "u", password = "p", interval = "7s", timeout = "3s", rise = 1, fall = 9 },
     { probe = "transfer", user = "v", password = "q", via = "listener", file = "a \" b" },
-    { probe = "transfer", user = "v", password = "q", address = "10.0.0.13" },
+    { probe = "transfer", user = "v", password_file = "/etc/ftplb/\"password", address = "10.0.0.13" },
     { probe = "script", command = """/bin/check 'it is' "\t" \\\"\n # no word""", run_as = "nobody", dynamic_weight = true, address = "[2001:db8::1]" },
     { probe = "http", url = "/a?b", host = "ftp.example", status = "200,204,300-310", digest = "D41D8CD98F00B204E9800998ECF8427E", regex = '^a\s"b"', regex_no_match = true, address = "[2001:db8::1]:80" },
 ]
@@ -120,6 +121,11 @@ keepalive = "13s"
 run_as = "nobody:nogroup"
 timeout = "9s"
 
+[process]
+user = "root:0"
+privileged_ports = false
+sandbox = true
+
 [admin]
 address = "[::1]:9999"
 api = "/run/ftplb/api.sock"
@@ -145,7 +151,16 @@ name = "ftp.example.com"
 "#;
 
 fn config(text: &str) -> Config {
-    check(text, "x.toml", &Surroundings::default())
+    let here = Surroundings {
+        read_secret: |_| {
+            Ok(SecretFile {
+                bytes: b"from a file\n".to_vec(),
+                is_public: false,
+            })
+        },
+        ..Surroundings::default()
+    };
+    check(text, "x.toml", &here)
         .unwrap_or_else(|found| panic!("{found:#?}"))
         .config
 }
@@ -166,8 +181,9 @@ fn what_is_shown_is_read_back_the_same() {
         for check in checks(&mut expected) {
             if let Probe::Login { password, .. } | Probe::Transfer { password, .. } =
                 &mut check.probe
+                && password.file().is_none()
             {
-                *password = Secret("***".to_owned());
+                *password = Secret::written("***");
             }
         }
         assert_eq!(config(&shown), expected, "{shown}");
@@ -185,6 +201,9 @@ fn o6_a_password_is_not_shown() {
         "{shown}"
     );
     assert!(!shown.contains("tops3cret"), "{shown}");
+    let file = r#"password_file = '/etc/ftplb/"password'"#;
+    assert!(shown.contains(file), "{shown}");
+    assert!(!shown.contains("from a file"), "{shown}");
 }
 
 proptest! {
@@ -262,6 +281,7 @@ fn the_document_has_every_key_with_its_default() {
         "pool.health.retry_interval",
         "pool.health.warmup",
         "pool.quorum",
+        "process.sandbox",
     ] {
         assert!(shown.remove(key).is_some(), "{key}");
     }
@@ -287,6 +307,7 @@ fn the_example_is_right_and_shows_every_section() {
         ephemeral_ports: Some(32_768..=60_999),
         reserved_ports: Vec::new(),
         descriptors: Some(20_000),
+        ..Surroundings::default()
     };
     let checked = check(&text, "ftplb.example.toml", &surroundings)
         .unwrap_or_else(|found| panic!("{found:#?}"));
@@ -298,6 +319,7 @@ fn the_example_is_right_and_shows_every_section() {
         "[limits]",
         "[timeouts]",
         "[scripts]",
+        "[process]",
         "[admin]",
         "[log]",
     ] {

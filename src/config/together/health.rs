@@ -34,7 +34,7 @@ pub(super) fn judge_checks(config: &Config, problems: &Problems<'_>) {
 /// What `show-config` prints is no password: a file made of that would fail every login.
 fn judge_password(key: &Key, check: &HealthCheck, problems: &Problems<'_>) {
     if let Probe::Login { password, .. } | Probe::Transfer { password, .. } = &check.probe
-        && password.0 == Secret::MASK
+        && password.expose() == Secret::MASK
     {
         let message = "is what show-config prints in place of a password";
         let hint = "write the password of the user that the check logs in as";
@@ -112,7 +112,7 @@ fn judge_omega(index: usize, pool: &Pool, problems: &Problems<'_>) {
 }
 
 /// The key of one check, in the list or by itself, as it is written.
-fn check_key(health: &Key, at: usize, problems: &Problems<'_>) -> Key {
+pub(super) fn check_key(health: &Key, at: usize, problems: &Problems<'_>) -> Key {
     if problems.document().is_list(health) {
         health.index(at)
     } else {

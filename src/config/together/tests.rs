@@ -2,6 +2,8 @@
 
 use super::super::check::tests::{GOOD, assert_cases, good_pool_with, problems, result};
 use super::super::check::{Surroundings, check};
+use super::super::problem::Problem;
+use super::super::secret::SecretFile;
 
 #[test]
 fn names_and_addresses_that_are_taken_are_reported() {
@@ -407,4 +409,111 @@ fn what_fits_a_pool_is_accepted() {
     let name =
         "[[listener]]\naddress = \"0.0.0.0\"\n[[pool]]\n[[pool.discover]]\nname = \"a.example\"";
     assert_eq!(problems(name), [], "no backend need be written");
+}
+
+#[test]
+fn what_a_user_that_is_not_root_can_not_do_is_reported() {
+    let behind_line_5 = r#"
+[process]
+privileged_ports = false
+=> 7 warning: process.privileged_ports: has no use: nothing is given up | leave it out, or name
+---
+[scripts]
+run_as = "nobody"
+[process]
+user = "ftplb"
+=> 7 scripts.run_as: nobody is somebody else than process.user, ftplb, and only root can run scripts so
+---
+[[pool]]
+name = "b"
+on_up = { command = "x", run_as = "ftplb" }
+on_down = { command = "x", run_as = "ftplb:adm" }
+quorum = { on_up = { command = "x", run_as = "root" } }
+health = { probe = "script", command = "x", run_as = "a" }
+[[pool.backend]]
+address = "10.0.0.12"
+on_down = { command = "x", run_as = "b" }
+health = [
+    { probe = "tcp" },
+    { probe = "script", command = "x", run_as = "c" },
+]
+[[listener]]
+address = "192.0.2.2:21"
+pool = "b"
+[process]
+user = "ftplb"
+=> 1 listener[0].pool: is missing
+=> 9 pool[1].on_down.run_as: ftplb:adm is somebody else
+=> 10 pool[1].quorum.on_up.run_as: root is somebody else
+=> 11 pool[1].health.run_as: a is somebody else
+=> 14 pool[1].backend[0].on_down.run_as: b is somebody else
+=> 17 pool[1].backend[0].health[1].run_as: c is somebody else
+"#;
+    assert_cases(behind_line_5, |text| format!("{GOOD}{text}"));
+    let strict = |lines: &str| {
+        let listener = format!("strict_port20 = true\n[process]\n{lines}\n[[pool]]");
+        problems(&GOOD.replace("[[pool]]", &listener))
+    };
+    for lines in [
+        "user = \"ftplb\"",
+        "sandbox = true",
+        "user = \"root\"\nsandbox = false\nprivileged_ports = true",
+    ] {
+        assert_eq!(strict(lines), [], "{lines}");
+    }
+    for lines in ["user = \"ftplb\"", "sandbox = true"] {
+        let found = strict(&format!("{lines}\nprivileged_ports = false"));
+        let said = found[0].to_string();
+        assert!(
+            said.contains(
+                "listener[0].strict_port20: active data connections are to come from port 20, and"
+            ),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_password_file_that_can_not_be_used_is_reported_by_its_name() {
+    let health = "health = { probe = \"login\", user = \"x\", password_file = \"/etc/x\" }";
+    let read = |read_secret| -> Vec<String> {
+        let here = Surroundings {
+            read_secret,
+            ..Surroundings::default()
+        };
+        let found = match check(&good_pool_with(health), "x.toml", &here) {
+            Ok(checked) => checked.warnings,
+            Err(mistakes) => mistakes,
+        };
+        found.iter().map(Problem::to_string).collect()
+    };
+    assert_eq!(
+        read(|_| Ok(file(b"hunter2\n", false))),
+        Vec::<String>::new()
+    );
+    for (found, said) in [
+        (
+            read(|_| Err(std::io::ErrorKind::PermissionDenied.into())),
+            "x.toml:4:57: pool[0].health.password_file: /etc/x cannot be read: permission denied",
+        ),
+        (
+            read(|_| Ok(file(b"hunter2\nmore\n", false))),
+            "x.toml:4:57: pool[0].health.password_file: /etc/x holds no password",
+        ),
+        (
+            read(|_| Ok(file(b"hunter2", true))),
+            "x.toml:4:57: warning: pool[0].health.password_file: every user of this host may read or write /etc/x",
+        ),
+    ] {
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with(said), "{found:?}");
+        assert!(!found[0].contains("hunter2"), "{found:?}");
+    }
+}
+
+fn file(bytes: &[u8], is_public: bool) -> SecretFile {
+    SecretFile {
+        bytes: bytes.to_vec(),
+        is_public,
+    }
 }

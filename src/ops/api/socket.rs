@@ -40,6 +40,14 @@ pub enum ApiError {
         /// The directory.
         directory: PathBuf,
     },
+    /// The directory is another user's.
+    #[error(
+        "ftplb's user may not make a socket in {directory}: give the directory to it, or let systemd do that by RuntimeDirectory= and User="
+    )]
+    NotOurs {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// The system refused.
     #[error("cannot serve the API at {address}")]
     System {
@@ -73,10 +81,14 @@ pub(super) struct SocketFile {
 
 impl ApiSocket {
     /// Binds `address`. A Unix socket can be reached by the user of this process only. Within a runtime.
-    pub fn bind(address: &ApiAddress) -> Result<Self, ApiError> {
+    /// TCP sockets are bound by `bind_tcp`.
+    pub fn bind(
+        address: &ApiAddress,
+        bind_tcp: impl FnOnce(SocketAddr) -> io::Result<Socket>,
+    ) -> Result<Self, ApiError> {
         let bound = match address {
             ApiAddress::Unix(path) => bind_unix(path)?,
-            ApiAddress::Loopback(address) => bind_tcp(*address)?,
+            ApiAddress::Loopback(address) => listen_tcp(*address, bind_tcp(*address))?,
         };
         Ok(Self { bound })
     }
@@ -91,8 +103,9 @@ impl fmt::Display for ApiSocket {
     }
 }
 
-fn bind_tcp(address: SocketAddr) -> Result<Bound, ApiError> {
-    let bound = socket::listener(address, BACKLOG)
+fn listen_tcp(address: SocketAddr, bound: io::Result<Socket>) -> Result<Bound, ApiError> {
+    let bound = bound
+        .and_then(|socket| socket::listen(socket, BACKLOG))
         // The port that was chosen, where any was asked for.
         .and_then(|listener| Ok((listener.local_addr()?, listener)));
     match bound {
@@ -124,7 +137,12 @@ fn bind_unix(path: &Path) -> Result<Bound, ApiError> {
         }
         fs::remove_file(path).map_err(failed)?;
     }
-    listen(path).map_err(failed)
+    listen(path).map_err(|source| match source.kind() {
+        io::ErrorKind::PermissionDenied => ApiError::NotOurs {
+            directory: directory.to_owned(),
+        },
+        _ => failed(source),
+    })
 }
 
 /// Whether nobody listens at the socket any more.
@@ -177,7 +195,7 @@ mod tests {
     use super::*;
 
     fn bind(path: &Path) -> Result<ApiSocket, ApiError> {
-        ApiSocket::bind(&ApiAddress::Unix(path.to_owned()))
+        ApiSocket::bind(&ApiAddress::Unix(path.to_owned()), socket::bound)
     }
 
     #[tokio::test]

@@ -73,7 +73,7 @@ fn login() -> Probe {
 }
 
 fn secret() -> Secret {
-    Secret("hunter2".to_owned())
+    Secret::written("hunter2")
 }
 
 const LOCALHOST: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
