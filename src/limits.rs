@@ -1,8 +1,20 @@
 //! Every bound of a session, with its unit, its default and the reason for the default.
 //!
 //! Pure values: who enforces which is said beside each. protocol.md §12 (O1–O8) and design.md "Limits".
+//! What is counted against them is here too: `tally` has sessions, `rate` how often something happens.
 
+mod rate;
+mod refusal;
+mod tally;
+
+use std::net::IpAddr;
 use std::time::Duration;
+
+use ipnet::IpNet;
+
+pub use self::rate::{Bucket, Buckets, Rate};
+pub use self::refusal::Refusal;
+pub use self::tally::{Place, Tally};
 
 /// The bounds on buffers, queues and counts.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -13,6 +25,28 @@ pub struct Limits {
     pub sessions: usize,
     /// Sessions of one client address. A NAT gateway or a parallel mirror opens dozens (O1).
     pub sessions_per_client: usize,
+    /// Sessions of one network. Half of all: whoever has a whole network, as everybody has on IPv6, leaves
+    /// the other half to others (O1).
+    pub sessions_per_network: usize,
+    /// Bits of a network of IPv4 clients: the least that is routed by itself.
+    pub prefix_v4: u8,
+    /// Bits of a network of IPv6 clients: what one customer, or one LAN, has at least.
+    pub prefix_v6: u8,
+    /// Sessions in all that have not logged in. As many as there may be sessions: fewer keep backends from
+    /// being busy with logins, and make it easier to keep others out (O1).
+    pub sessions_before_login: usize,
+    /// Sessions of one client address that have not logged in (O1).
+    pub sessions_before_login_per_client: usize,
+    /// How often one client may connect, whatever becomes of it. More get `421`. Off: a mirror with a
+    /// session for each file connects as fast as it can.
+    pub connection_rate: Option<Rate>,
+    /// How often one client may ask for a passive port, over all its sessions. More get `425` (P19). Off: a
+    /// mirror of small files asks as fast as it can.
+    pub passive_rate: Option<Rate>,
+    /// How many commands of one session are read. The others wait unread, and none is lost (O5).
+    pub command_rate: Option<Rate>,
+    /// The same for replies of its backend.
+    pub reply_rate: Option<Rate>,
     /// Bytes of one command line with its line end. vsftpd and FileZilla Server take 4096 (F7).
     pub command_line_bytes: usize,
     /// Bytes of one reply line with its line end. Python's `ftplib` reads 8192 (R9).
@@ -41,6 +75,15 @@ impl Default for Limits {
         Self {
             sessions: 2_000,
             sessions_per_client: 200,
+            sessions_per_network: 1_000,
+            prefix_v4: 24,
+            prefix_v6: 64,
+            sessions_before_login: 2_000,
+            sessions_before_login_per_client: 200,
+            connection_rate: None,
+            passive_rate: None,
+            command_rate: None,
+            reply_rate: None,
             command_line_bytes: 4_096,
             reply_line_bytes: 8_192,
             reply_lines: 10_000,
@@ -50,6 +93,27 @@ impl Default for Limits {
             leases_per_client: 20,
             errors_before_login: 10,
             tries: 3,
+        }
+    }
+}
+
+impl Limits {
+    /// The network of `client`, all of whose sessions count together.
+    pub fn network(&self, client: IpAddr) -> IpNet {
+        let prefix = if client.is_ipv4() {
+            self.prefix_v4
+        } else {
+            self.prefix_v6
+        };
+        tally::network(client, prefix)
+    }
+
+    /// Whose rate it is that `client` comes at: an IPv4 address is somebody, and on IPv6 a network is.
+    pub fn source(&self, client: IpAddr) -> IpAddr {
+        if client.is_ipv4() {
+            client
+        } else {
+            self.network(client).addr()
         }
     }
 }

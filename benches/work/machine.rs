@@ -156,6 +156,7 @@ fn settings() -> Arc<Settings> {
         port_address: PortAddress::Reject,
         backend_passive: BackendPassive::Same,
         backend_active: BackendActive::Active,
+        deny_commands: Vec::new(),
         pick_by_user: false,
     })
 }

@@ -67,6 +67,7 @@ impl Listeners {
     /// returns, so that the next reload can have the addresses again.
     pub(super) async fn configure(&mut self, config: &Config, fleet: &Fleet, fresh: Fresh) {
         let (now, pools) = (Instant::now(), fleet.pools.load_full());
+        fleet.process.gate.configure(&config.limits);
         let mut fresh = fresh.0;
         let mut before = std::mem::take(&mut self.all);
         for of_config in &config.listeners {
@@ -152,5 +153,6 @@ impl Listeners {
     }
 }
 
-/// Connections that wait to be accepted: a burst of a second's new sessions.
-const BACKLOG: i32 = 1024;
+/// Connections that wait to be accepted. Whoever finds no place among them tries again after a second, so this
+/// is as many as Linux lets wait unless told otherwise (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;

@@ -4,6 +4,7 @@
 //! A [`Config`] comes from a TOML file ([`mod@check`] gives it meaning), or from a few flags or
 //! environment variables ([`args`]). Nothing is bound, opened or dialled here (design decision 14).
 
+mod access;
 pub mod args;
 pub mod check;
 pub mod diff;
@@ -30,6 +31,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+pub use self::access::Access;
 pub use self::health::{CheckAddress, HealthCheck, HttpProbe, Probe, Via};
 pub use self::pool::{
     Affinity, Backend, BackendActive, BackendPassive, Discovery, Ejection, Pool, Quorum, Record,
@@ -37,6 +39,7 @@ pub use self::pool::{
 };
 pub use self::script::{Notify, RunAs, Script, Scripts};
 pub use self::secret::Secret;
+use crate::ftp::denial::Denial;
 use crate::limits::{Limits, Timeouts};
 
 /// Everything that ftplb needs to know to run.
@@ -79,6 +82,10 @@ pub struct Listener {
     /// Whether active data connections must come from the port below the control port (20); else they
     /// fall back to any port when it can not be had (A8).
     pub strict_port20: bool,
+    /// Who may connect.
+    pub access: Access,
+    /// The commands that are refused (F13).
+    pub deny_commands: Vec<Denial>,
 }
 
 /// From where data connections of a session are accepted (P12).

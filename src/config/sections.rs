@@ -19,7 +19,7 @@ use super::file::{Node, Value};
 use super::problem::Mistake;
 use super::reader::Section;
 use super::value::{self, count, word};
-use super::{Admin, Config, Listener, Log, LogFormat, PeerCheck, PortAddress, Process};
+use super::{Access, Admin, Config, Listener, Log, LogFormat, PeerCheck, PortAddress, Process};
 
 /// The whole configuration.
 pub(super) fn config(s: &mut Section<'_>) -> Config {
@@ -51,6 +51,11 @@ fn listener(s: &mut Section<'_>, pools: &[&str]) -> Listener {
         data_peer_check: peer_check(s),
         port_address: s.or("port_address", word(&PORT_ADDRESS), PortAddress::Reject),
         strict_port20: s.or("strict_port20", value::boolean, false),
+        access: Access {
+            allow: s.list("allow", value::network).unwrap_or_default(),
+            deny: s.list("deny", value::network).unwrap_or_default(),
+        },
+        deny_commands: { s.list("deny_commands", value::denial) }.unwrap_or_default(),
     }
 }
 

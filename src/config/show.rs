@@ -9,12 +9,14 @@ mod page;
 mod pool;
 mod script;
 
+use ipnet::IpNet;
+
 use self::bounds::{show_limits, show_timeouts};
-use self::page::{Page, inline, name_of, number, switch, text};
+use self::page::{Page, inline, list, name_of, number, switch, text};
 use self::pool::show_pool;
 use self::script::show_scripts;
 use super::sections::{LOG_FORMAT, PORT_ADDRESS};
-use super::{Admin, ApiAddress, Config, Listener, Log, PeerCheck, Pool, Process};
+use super::{Access, Admin, ApiAddress, Config, Listener, Log, PeerCheck, Pool, Process};
 
 /// `config` as TOML. [`super::check::check`] reads it back as the same configuration but for secrets.
 pub fn show(config: &Config) -> String {
@@ -83,6 +85,8 @@ fn show_listener(page: &mut Page, listener: &Listener, pools: &[Pool]) {
         data_peer_check,
         port_address,
         strict_port20,
+        access: Access { allow, deny },
+        deny_commands,
     } = listener;
     page.header("[[listener]]");
     page.line("address", text(address));
@@ -102,6 +106,11 @@ fn show_listener(page: &mut Page, listener: &Listener, pools: &[Pool]) {
     );
     page.line("port_address", name_of(&PORT_ADDRESS, *port_address));
     page.line("strict_port20", strict_port20);
+    let networks = |of: &[IpNet]| (!of.is_empty()).then(|| list(of.iter().map(text)));
+    page.optional("allow", networks(allow));
+    page.optional("deny", networks(deny));
+    let denied = (!deny_commands.is_empty()).then(|| list(deny_commands.iter().map(text)));
+    page.optional("deny_commands", denied);
 }
 
 fn show_log(page: &mut Page, log: &Log) {

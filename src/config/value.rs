@@ -6,6 +6,8 @@
 
 mod address;
 mod http;
+mod network;
+mod rate;
 mod script;
 
 use std::fmt::Display;
@@ -18,10 +20,13 @@ pub(super) use self::address::{
     listen_address, passive_ports, server_address,
 };
 pub(super) use self::http::{digest, header_value, http_path, pattern, status_codes};
+pub(super) use self::network::network;
+pub(super) use self::rate::{rate, rate_text};
 pub(super) use self::script::{argument, command, judge_program, run_as};
 use super::file::{Node, Value};
 use super::problem::Mistake;
 use crate::balance::Algorithm;
+use crate::ftp::denial::Denial;
 
 /// A closed set of words and what they stand for.
 pub(super) type Words<T> = [(&'static str, T)];
@@ -128,6 +133,22 @@ pub(super) fn secret_file(node: &Node) -> Result<PathBuf, Mistake> {
     let message = format!("{} is a relative path", node.value);
     let hint = "the absolute path of a file, such as \"/etc/ftplb/probe.password\"";
     Err(Mistake::new(message, hint))
+}
+
+/// A command that is denied: `"DELE"`, `"SITE CPFR"`.
+pub(super) fn denial(node: &Node) -> Result<Denial, Mistake> {
+    let denial = match &node.value {
+        Value::Text(text) => Denial::parse(text),
+        _ => None,
+    };
+    let hint = "a verb, \"DELE\", or a verb and the word behind it, \"SITE CPFR\"";
+    let denial =
+        denial.ok_or_else(|| Mistake::new(format!("{} is no command", node.value), hint))?;
+    if denial.is_whole_verb() && ["USER", "PASS", "QUIT"].contains(&denial.verb()) {
+        let message = format!("without {denial} there is no session");
+        return Err(Mistake::new(message, "take it out"));
+    }
+    Ok(denial)
 }
 
 /// One of `words`.

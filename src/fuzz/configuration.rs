@@ -33,7 +33,9 @@ fn masked(mut config: Config) -> Config {
             if let Probe::Login { password, .. } | Probe::Transfer { password, .. } =
                 &mut check.probe
             {
-                *password = Secret(Secret::MASK.to_owned());
+                if password.file().is_none() {
+                    *password = Secret::written(Secret::MASK);
+                }
             }
         }
     }

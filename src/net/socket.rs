@@ -78,6 +78,12 @@ pub fn prepare_control(socket: &impl AsFd, keepalive: Duration) -> io::Result<()
     socket.set_tcp_user_timeout(Some(keepalive + interval * KEEPALIVE_RETRIES))
 }
 
+/// Sends what fits into the buffer of a connection that was just accepted. The runtime does not know yet that
+/// it is writable, and would say that it is not.
+pub fn send_at_once(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
+    SockRef::from(stream).send(bytes).map(drop)
+}
+
 /// Sends one byte as TCP urgent data: the Telnet data mark of an abort (T6). `WouldBlock` when the socket
 /// is not writable.
 pub fn send_urgent(stream: &TcpStream, byte: u8) -> io::Result<()> {

@@ -126,10 +126,11 @@ impl Fleet {
             pool.publish(Instant::now());
         }
         let metrics = &self.process.metrics;
+        metrics.set_sessions_before_login(self.process.sessions.before_login());
         metrics.set_log_lines_dropped(self.log_dropped.lines());
     }
 
-    /// Looks after what leaves, until told to stop.
+    /// Looks after what leaves, and tells of what was kept back, until told to stop.
     pub async fn tend(self: Arc<Self>, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(TICK);
         loop {
@@ -141,6 +142,7 @@ impl Fleet {
     }
 
     fn tend_once(&self, now: Instant) {
+        self.process.gate.tell_more(now);
         for pool in self.all_pools() {
             pool.tend(now);
         }

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::limits::Refusal;
 use crate::net::socket;
 use crate::proxy::control::Driver;
 use crate::proxy::service::Service;
@@ -108,6 +109,7 @@ impl Door {
     }
 }
 
+/// Gives the client a session, or refuses it: those first whose refusal costs least.
 fn admit(
     stream: TcpStream,
     client: SocketAddr,
@@ -115,48 +117,60 @@ fn admit(
     service: &Arc<Service>,
     tasks: &TaskTracker,
 ) {
-    let (client, vip) = (
-        socket::normalise_socket(client),
-        socket::normalise_socket(vip),
-    );
-    let limits = &service.settings.limits;
-    // A balancer that is full must not find its backends down for that.
-    let (all, per_client) = if service.pins.has(client) {
-        (usize::MAX, usize::MAX)
-    } else {
-        (limits.sessions, limits.sessions_per_client)
-    };
+    let client = socket::normalise_socket(client);
+    let (limits, now) = (&service.settings.limits, Instant::now());
+    let is_check = service.pins.has(client);
+    if !is_check && !service.access.admits(client.ip()) {
+        return refuse(&stream, client, service, Refusal::Denied, now);
+    }
+    if !is_check && !service.gate.may_connect(client.ip(), now) {
+        return refuse(&stream, client, service, Refusal::ClientRate, now);
+    }
     let origin = Origin {
         client,
-        vip,
+        vip: socket::normalise_socket(vip),
         listener: Arc::clone(&service.name),
         pool: Arc::clone(service.pool.name()),
     };
-    match service.sessions.admit(origin, all, per_client) {
+    let admitted = if is_check {
+        Ok(service.sessions.admit_anyway(origin, limits))
+    } else {
+        service.sessions.admit(origin, limits)
+    };
+    match admitted {
         Ok(admission) => {
             let driver = Driver::new(Arc::clone(service), admission, stream);
             tasks.spawn(driver.run());
         }
-        Err(refusal) => {
-            if let Some(suppressed) = service.refused_sessions.pass(Instant::now()) {
-                tracing::warn!(
-                    listener = %service.name, %client, limit = refusal.label(), suppressed,
-                    "session refused with 421: a limit of the configuration is reached"
-                );
-            }
-            service.listener.session_refused(refusal);
-            // O1. The socket is new: its buffer takes the line, and nothing unread makes a reset of it.
-            if stream.try_write(TOO_MANY).is_ok() {
-                drop(stream);
-            }
-        }
+        Err(refusal) => refuse(&stream, client, service, refusal, now),
+    }
+}
+
+/// O1: one line and FIN. Whom the listener is not for gets no word, and leaves nothing behind.
+fn refuse(
+    stream: &TcpStream,
+    client: SocketAddr,
+    service: &Service,
+    refusal: Refusal,
+    now: Instant,
+) {
+    service.listener.session_refused(refusal);
+    { &service.gate }.tell_refused(client, &service.name, refusal, now);
+    let parting = if refusal == Refusal::Denied {
+        stream.set_zero_linger()
+    } else {
+        // The socket is new: its buffer takes the line, and nothing unread makes a reset of it.
+        socket::send_at_once(stream, TOO_MANY)
+    };
+    if let Err(error) = parting {
+        tracing::debug!(%client, %error, "the client was gone before it was refused");
     }
 }
 
 const TOO_MANY: &[u8] = b"421 Too many connections, try again later.\r\n";
 
 /// A flood of clients must not keep a listener from ending: no more than a backlog has.
-const MOST_AT_THE_END: usize = 1024;
+const MOST_AT_THE_END: usize = 4096;
 
 /// Between tries to accept while something is short.
 const PAUSE: Duration = Duration::from_millis(100);

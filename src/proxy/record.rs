@@ -1,6 +1,8 @@
 //! What is told of a session: its log lines and its metrics, each end exactly once (design decision 10).
 
+use std::fmt::Display;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -125,15 +127,38 @@ impl SessionRecord {
     }
 
     /// No passive port could be promised (P5).
-    pub(super) fn note_lease_refused(&self, error: &LeaseError) {
-        let reason = match error {
-            LeaseError::ClientLimit { .. } => LeaseRefusal::ClientLimit,
-            LeaseError::RangeExhausted { .. } | LeaseError::Bind { .. } => LeaseRefusal::NoPort,
-        };
-        self.service.listener.lease_refused(reason);
-        if let Some(suppressed) = self.service.refused_leases.pass(Instant::now()) {
-            tracing::error!(session = self.entry.id, %error, suppressed, "PASV or EPSV refused with 425");
+    pub(super) fn note_lease_refused(&self, error: &LeaseError, now: Instant) {
+        match error {
+            LeaseError::ClientLimit { client, .. } => {
+                self.note_own_lease_refused(LeaseRefusal::ClientLimit, *client, error, now);
+            }
+            LeaseError::RangeExhausted { .. } | LeaseError::Bind { .. } => {
+                self.service.listener.lease_refused(LeaseRefusal::NoPort);
+                if let Some(suppressed) = self.service.refused_leases.pass(now) {
+                    tracing::error!(session = self.entry.id, %error, suppressed, "PASV or EPSV refused with 425");
+                }
+            }
         }
+    }
+
+    /// A client asks for passive ports too often (P19).
+    pub(super) fn note_too_many_leases(&self, client: IpAddr, now: Instant) {
+        let error = format!(
+            "client {client} asks for passive ports more often than `limits.passive_rate` allows"
+        );
+        self.note_own_lease_refused(LeaseRefusal::ClientRate, client, &error, now);
+    }
+
+    fn note_own_lease_refused(
+        &self,
+        reason: LeaseRefusal,
+        client: IpAddr,
+        error: &dyn Display,
+        now: Instant,
+    ) {
+        self.service.listener.lease_refused(reason);
+        let (gate, session) = (&self.service.gate, self.entry.id);
+        gate.tell_lease_refused(session, client, reason.label(), error, now);
     }
 
     /// A leg of a data connection could not be made; the transfer's line says what became of it.
@@ -184,8 +209,11 @@ impl SessionRecord {
                 if let Some(metrics) = self.metrics() {
                     metrics.login_failed();
                 }
-                tracing::debug!(session = self.entry.id, client = %self.entry.origin.client, "login refused");
+                let (session, client) = (self.entry.id, self.entry.origin.client);
+                { &self.service.gate }.tell_login_refused(session, client, Instant::now());
             }
+            Tell::Denied => self.service.listener.command_denied(),
+            Tell::Paused(side) => self.service.listener.paused(*side),
             Tell::Greeted | Tell::BackendFailed(_) | Tell::Diagnosis(_) | Tell::Transfer(_) => {}
         }
     }

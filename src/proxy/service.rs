@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::balance::{Algorithm, Pool};
-use crate::config::{Config, Listener, Waiting};
+use crate::config::{Access, Config, Listener, Waiting};
 use crate::net::ports::PassivePorts;
+use crate::proxy::gate::Gate;
 use crate::proxy::pins::Pins;
 use crate::proxy::room::WaitingRoom;
 use crate::proxy::sessions::Sessions;
@@ -35,9 +36,11 @@ pub struct Service {
     pub sessions: Arc<Sessions>,
     /// Connections to backend listeners that came from elsewhere (A6).
     pub backend_peers_refused: Arc<AtomicU64>,
-    /// Keeps floods of refused sessions out of the log.
-    pub refused_sessions: Sparse,
-    /// The same for passive ports.
+    /// Who may connect.
+    pub access: Access,
+    /// Who does what too often.
+    pub gate: Arc<Gate>,
+    /// Keeps floods of refused passive ports out of the log.
     pub refused_leases: Sparse,
     /// The same for backends that can not take a session.
     pub failed_backends: Sparse,
@@ -77,6 +80,8 @@ pub struct PoolParts {
 pub struct ProcessParts {
     /// All live sessions.
     pub sessions: Arc<Sessions>,
+    /// Who does what too often.
+    pub gate: Arc<Gate>,
     /// Everything that is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -100,6 +105,7 @@ impl Service {
             port_address: listener.port_address,
             backend_passive: of_pool.map_or_else(Default::default, |pool| pool.backend_passive),
             backend_active: of_pool.map_or_else(Default::default, |pool| pool.backend_active),
+            deny_commands: listener.deny_commands.clone(),
             pick_by_user: of_pool.is_some_and(|pool| pool.algorithm == Algorithm::UserHash),
         };
         let (range, check) = (listener.passive_ports.clone(), listener.data_peer_check);
@@ -120,7 +126,8 @@ impl Service {
             backend_peers_refused: before.map_or_else(Arc::default, |before| {
                 Arc::clone(&before.backend_peers_refused)
             }),
-            refused_sessions: Sparse::new(now),
+            access: listener.access.clone(),
+            gate: Arc::clone(&process.gate),
             refused_leases: Sparse::new(now),
             failed_backends: Sparse::new(now),
             shortages: Sparse::new(now),

@@ -1,7 +1,7 @@
 //! The sessions that are alive: who they are, how many, and how they are told to end.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -9,16 +9,15 @@ use dashmap::DashMap;
 use tokio::sync::Notify;
 
 use crate::balance::BackendId;
+use crate::limits::{Limits, Place, Refusal, Tally};
 use crate::proxy::view::{Origin, View};
 use crate::session::Order;
-use crate::telemetry::metrics::SessionRefusal;
 
 /// All live sessions of the process, over all listeners.
 #[derive(Debug, Default)]
 pub struct Sessions {
     live: DashMap<u64, Arc<Entry>>,
-    per_client: DashMap<IpAddr, usize>,
-    count: AtomicUsize,
+    tally: Mutex<Tally>,
     last_id: AtomicU64,
 }
 
@@ -51,31 +50,25 @@ pub struct Pinned {
 #[derive(Debug)]
 pub struct Admission {
     sessions: Arc<Sessions>,
+    place: Place,
     /// The session, as others see it.
     pub entry: Arc<Entry>,
 }
 
 impl Sessions {
-    /// Takes a new session in, within the limits (O1).
-    pub fn admit(
-        self: &Arc<Self>,
-        origin: Origin,
-        limit: usize,
-        limit_per_client: usize,
-    ) -> Result<Admission, SessionRefusal> {
-        if self.count.fetch_add(1, Ordering::Relaxed) >= limit {
-            self.count.fetch_sub(1, Ordering::Relaxed);
-            return Err(SessionRefusal::Limit);
-        }
-        {
-            let mut own = self.per_client.entry(origin.client.ip()).or_default();
-            if *own >= limit_per_client {
-                drop(own);
-                self.count.fetch_sub(1, Ordering::Relaxed);
-                return Err(SessionRefusal::ClientLimit);
-            }
-            *own += 1;
-        }
+    /// Takes a new session in, within `limits` (O1).
+    pub fn admit(self: &Arc<Self>, origin: Origin, limits: &Limits) -> Result<Admission, Refusal> {
+        let place = self.tally().enter(origin.client.ip(), limits)?;
+        Ok(self.begin(origin, place))
+    }
+
+    /// The same whatever the limits are: a balancer that is full must not find its backends down for that.
+    pub fn admit_anyway(self: &Arc<Self>, origin: Origin, limits: &Limits) -> Admission {
+        let place = self.tally().enter_anyway(origin.client.ip(), limits);
+        self.begin(origin, place)
+    }
+
+    fn begin(self: &Arc<Self>, origin: Origin, place: Place) -> Admission {
         let since = Instant::now();
         let entry = Arc::new(Entry {
             id: self.last_id.fetch_add(1, Ordering::Relaxed) + 1,
@@ -87,15 +80,21 @@ impl Sessions {
             changed: Arc::default(),
         });
         self.live.insert(entry.id, Arc::clone(&entry));
-        Ok(Admission {
+        Admission {
             sessions: Arc::clone(self),
+            place,
             entry,
-        })
+        }
     }
 
     /// How many are alive.
     pub fn len(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+        self.tally().sessions()
+    }
+
+    /// How many of them have not logged in.
+    pub fn before_login(&self) -> usize {
+        self.tally().before_login()
     }
 
     /// Whether none is alive.
@@ -138,6 +137,10 @@ impl Sessions {
         for entry in &self.live {
             entry.order(order);
         }
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -185,17 +188,22 @@ impl Entry {
     }
 }
 
+impl Admission {
+    /// Says whether the session has logged in by now: its place among those that have not is then free.
+    pub(super) fn set_logged_in(&mut self, has_logged_in: bool) {
+        if self.place.has_logged_in() != has_logged_in {
+            let client = self.entry.origin.client.ip();
+            let mut tally = self.sessions.tally();
+            tally.set_logged_in(client, &mut self.place, has_logged_in);
+        }
+    }
+}
+
 impl Drop for Admission {
     fn drop(&mut self) {
         self.sessions.live.remove(&self.entry.id);
-        self.sessions.count.fetch_sub(1, Ordering::Relaxed);
         let client = self.entry.origin.client.ip();
-        if let Some(mut own) = self.sessions.per_client.get_mut(&client) {
-            *own -= 1;
-        }
-        self.sessions
-            .per_client
-            .remove_if(&client, |_, own| *own == 0);
+        self.sessions.tally().leave(client, &self.place);
     }
 }
 
@@ -221,7 +229,7 @@ mod tests {
             listener: "0.0.0.0:21".into(),
             pool: "p".into(),
         };
-        let admission = sessions.admit(origin, 1, 1).unwrap();
+        let admission = sessions.admit(origin, &Limits::default()).unwrap();
         let entry = &admission.entry;
         assert_eq!(entry.current_order(), None);
         for (given, stands) in [

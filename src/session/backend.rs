@@ -206,6 +206,7 @@ impl Session {
             Some(Disposition::Port { .. }) => self.look_for_port(&line),
         }
         if is_last && let Some(disposition) = self.disposition.take() {
+            self.count_line(Side::Backend, now);
             self.tell(Tell::Reply(code));
             self.end_reply(disposition, code, now);
         }
@@ -360,9 +361,8 @@ impl Session {
             .split(|byte| *byte == b' ')
             .next()
             .unwrap_or_default();
-        if line.place == Place::Inner
-            && HIDDEN_FEATURES.iter().any(|f| name.eq_ignore_ascii_case(f))
-        {
+        let is_hidden = |name: &[u8]| HIDDEN_FEATURES.iter().any(|f| name.eq_ignore_ascii_case(f));
+        if line.place == Place::Inner && (is_hidden(name) || self.denies_feature(feature)) {
             return;
         }
         if let Some(Disposition::Features {
@@ -385,10 +385,10 @@ impl Session {
         }) = self.disposition
             && translates
         {
-            if !has_epsv {
+            if !has_epsv && !self.denies_feature(b"EPSV") {
                 self.send(Side::Client, Bytes::from_static(b" EPSV"), false);
             }
-            if !has_eprt {
+            if !has_eprt && !self.denies_feature(b"EPRT") {
                 self.send(Side::Client, Bytes::from_static(b" EPRT"), false);
             }
         }

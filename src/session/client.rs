@@ -78,6 +78,10 @@ impl Session {
             Ok(command) => command,
             Err(reply) => return self.answer(reply, now),
         };
+        if self.denies(&command) {
+            self.tell(Tell::Denied);
+            return self.answer(replies::DENIED, now);
+        }
         if self.flags.draining && !self.concerns_running(command.verb) {
             // O8: nothing new begins; the 421 follows as soon as what runs has ended.
             return;
@@ -93,6 +97,17 @@ impl Session {
                 None => self.forward(verb, text.clone(), interrupt, now),
             },
         }
+    }
+
+    /// F13: what the operator does not want.
+    fn denies(&self, command: &Command<'_>) -> bool {
+        let mut denied = self.settings.deny_commands.iter();
+        denied.any(|denial| denial.covers(command))
+    }
+
+    /// R14: what is denied is not promised.
+    pub(super) fn denies_feature(&self, feature: &[u8]) -> bool {
+        command::parse(feature).is_ok_and(|command| self.denies(&command))
     }
 
     fn concerns_running(&self, verb: Verb) -> bool {

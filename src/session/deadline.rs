@@ -40,6 +40,7 @@ impl Session {
             state,
             self.line_deadline(),
             self.reply_deadline(),
+            self.pause_over(),
         ]
         .into_iter()
         .flatten()
@@ -50,6 +51,7 @@ impl Session {
     /// in all, by which a transfer that goes on is told from one that stands still.
     pub fn on_deadline(&mut self, now: Instant, moved: u64) {
         let is_due = |until: Option<Instant>| until.is_some_and(|until| until <= now);
+        self.end_pauses(now);
         self.expire_associations(now);
         self.expire_hold(now, moved);
         let timeouts = self.settings.timeouts.clone();

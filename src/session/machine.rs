@@ -27,6 +27,7 @@ use crate::session::backend::Disposition;
 use crate::session::data::{Association, DataId};
 use crate::session::hold::Hold;
 use crate::session::leaving::Leaving;
+use crate::session::pace::Pace;
 use crate::session::pending::Pending;
 use crate::session::waiting::ClientLine;
 use crate::session::{Action, Input, Order, Picked, Settings, Tell, replies};
@@ -65,6 +66,8 @@ pub struct Session {
     pub(super) last_activity: Instant,
     /// When the backend last said something, or data last ended.
     pub(super) last_answer: Instant,
+    /// What bounds how fast lines are read, where that is configured.
+    pub(super) pace: Option<Box<Pace>>,
     /// Since when an incomplete command line is held.
     pub(super) mid_line: Option<Instant>,
     actions: VecDeque<Action>,
@@ -119,7 +122,9 @@ pub(super) struct Flags {
 impl Session {
     /// A session of `client`, which connected to `vip`. Both addresses are normalised (V2).
     pub fn new(settings: Arc<Settings>, client: SocketAddr, vip: SocketAddr, now: Instant) -> Self {
-        let assembler = Replies::new(settings.limits.reply_lines, settings.limits.reply_bytes);
+        let limits = &settings.limits;
+        let assembler = Replies::new(limits.reply_lines, limits.reply_bytes);
+        let pace = Pace::new(limits.command_rate, limits.reply_rate, now);
         let mut session = Self {
             settings,
             client,
@@ -144,6 +149,7 @@ impl Session {
             last_id: DataId(0),
             last_activity: now,
             last_answer: now,
+            pace,
             mid_line: None,
             actions: VecDeque::new(),
         };
@@ -169,6 +175,7 @@ impl Session {
     pub fn wants_client(&self) -> bool {
         let limits = &self.settings.limits;
         !self.flags.client_eof
+            && !self.is_paused(Side::Client)
             && !matches!(self.phase, State::Leaving(_) | State::Closed)
             && self.pending.len() + self.held.len() < limits.pending_commands
             && self.held_bytes < limits.queued_bytes
@@ -176,7 +183,8 @@ impl Session {
 
     /// Whether the backend may be read: it is there, and no reply of it is waiting (R13).
     pub fn wants_backend(&self) -> bool {
-        self.hold.is_none() && matches!(self.phase, State::Greeting { .. } | State::Open { .. })
+        let is_read = self.hold.is_none() && !self.is_paused(Side::Backend);
+        is_read && matches!(self.phase, State::Greeting { .. } | State::Open { .. })
     }
 
     /// How far the session has come, for logs.
@@ -188,6 +196,11 @@ impl Session {
             _ if self.login == Login::Done => Phase::Command,
             _ => Phase::Login,
         }
+    }
+
+    /// Whether the client has logged in, as far as the replies tell.
+    pub fn has_logged_in(&self) -> bool {
+        self.login == Login::Done
     }
 
     /// When the client or the backend last said something, or data last ended.
@@ -236,11 +249,13 @@ impl Session {
             (_, Input::Line { text, interrupt }) => {
                 self.last_activity = now;
                 self.mid_line = None;
+                self.count_line(Side::Client, now);
                 self.on_command(ClientLine::Whole { text, interrupt }, now);
             }
             (_, Input::TooLong) => {
                 self.last_activity = now;
                 self.mid_line = None;
+                self.count_line(Side::Client, now);
                 self.on_command(ClientLine::TooLong, now);
             }
             (_, Input::Runaway) => {

@@ -25,6 +25,7 @@ mod deadline;
 mod hold;
 mod leaving;
 mod machine;
+mod pace;
 mod pending;
 mod replies;
 #[cfg(any(fuzzing, test))]
@@ -47,6 +48,7 @@ use crate::config::{BackendActive, BackendPassive, PortAddress};
 use crate::diagnosis::Diagnosis;
 use crate::ending::{Ending, Moved, Side};
 use crate::ftp::command::Direction;
+use crate::ftp::denial::Denial;
 use crate::ftp::reply::Code;
 use crate::limits::{Limits, Timeouts};
 
@@ -65,6 +67,8 @@ pub struct Settings {
     pub backend_passive: BackendPassive,
     /// How a client's active mode is served (A12).
     pub backend_active: BackendActive,
+    /// The commands that are refused (F13).
+    pub deny_commands: Vec<Denial>,
     /// Whether the backend is picked by the user's name, and so only after USER: ftplb greets the client
     /// itself then (H5).
     pub pick_by_user: bool,
@@ -205,6 +209,10 @@ pub enum Tell {
     Reply(Code),
     /// Who the client says it is, and again once it has logged in.
     User(Bytes),
+    /// A command was refused because the configuration denies it (F13).
+    Denied,
+    /// A side sends more lines than its rate allows, and is not read for a moment.
+    Paused(Side),
     /// The backend refused a password (O7).
     LoginFailed,
     /// A transfer ended.

@@ -34,6 +34,7 @@ replies! {
     BAD_BYTE = "501 Control characters are not allowed in a command.";
     BAD_ARGUMENT = "501 Syntax error in parameters.";
     FOREIGN_ADDRESS = "501 The address is not yours: foreign address refused.";
+    DENIED = "502 Command not allowed here.";
     NOT_IMPLEMENTED = "502 Command not implemented.";
     NO_TLS = "502 TLS is not offered here.";
     EPSV_ALL_SAID = "503 Only EPSV is allowed after EPSV ALL.";

@@ -21,7 +21,7 @@ use self::random::Random;
 use crate::config::{BackendActive, BackendPassive, PortAddress};
 use crate::diagnosis::{Diagnoses, Diagnosis};
 use crate::ending::{Cause, Side};
-use crate::limits::{Limits, Timeouts};
+use crate::limits::{Limits, Rate, Timeouts};
 use crate::session::waiting::ClientLine;
 use crate::session::{Action, DataEvent, DataId, Input, Order, Picked, Session, Settings, Tell};
 
@@ -48,11 +48,20 @@ struct World {
     trace: Vec<String>,
 }
 
+/// So slow that lines wait for it.
+const SLOW: Rate = Rate {
+    events: 30,
+    per: Duration::from_mins(1),
+    burst: 3,
+};
+
 impl World {
     fn new(mut random: Random) -> Self {
         let settings = Arc::new(Settings {
             limits: Limits {
                 pending_commands: random.pick(&[4, 64]),
+                command_rate: random.pick(&[None, None, Some(SLOW)]),
+                reply_rate: random.pick(&[None, None, Some(SLOW)]),
                 ..Limits::default()
             },
             timeouts: Timeouts::default(),
@@ -60,6 +69,7 @@ impl World {
             port_address: random.pick(&[PortAddress::Reject, PortAddress::UseControlIp]),
             backend_passive: random.pick(&[BackendPassive::Same, BackendPassive::Epsv]),
             backend_active: random.pick(&[BackendActive::Active, BackendActive::Passive]),
+            deny_commands: Vec::new(),
             pick_by_user: random.one_in(3),
         });
         let now = Instant::now();

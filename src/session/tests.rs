@@ -7,6 +7,7 @@ mod diagnoses;
 mod ending;
 mod hold;
 mod login;
+mod pace;
 mod passive;
 mod replies;
 mod retire;

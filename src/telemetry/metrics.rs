@@ -33,7 +33,7 @@ pub use self::backend::{BackendMetrics, DataMode, TransferDirection};
 use self::discovery::DiscoveryFamilies;
 pub use self::discovery::{DiscoveryMetrics, LookupResult};
 use self::listener::ListenerFamilies;
-pub use self::listener::{LeaseRefusal, Leg, ListenerMetrics, SessionRefusal};
+pub use self::listener::{LeaseRefusal, Leg, ListenerMetrics};
 use self::pool::PoolFamilies;
 pub use self::pool::PoolMetrics;
 use self::process::Process;
@@ -54,6 +54,7 @@ pub struct Metrics {
     discoveries: DiscoveryFamilies,
     /// Those of reloads.
     pub reloads: ReloadMetrics,
+    sessions_before_login: IntGauge,
     log_lines_dropped: IntCounter,
     process: Process,
 }
@@ -82,6 +83,13 @@ impl Metrics {
             pools: PoolFamilies::new(families),
             discoveries: DiscoveryFamilies::new(families),
             reloads: ReloadMetrics::new(families),
+            sessions_before_login: families
+                .gauges(
+                    "ftplb_sessions_before_login",
+                    "Sessions that have not logged in.",
+                    &[],
+                )
+                .with_label_values::<&str>(&[]),
             log_lines_dropped: families
                 .counters(
                     "ftplb_log_lines_dropped_total",
@@ -133,6 +141,12 @@ impl Metrics {
             cause,
         ];
         self.sessions.with_label_values(&labels).inc();
+    }
+
+    /// Says how many sessions have not logged in.
+    pub fn set_sessions_before_login(&self, sessions: usize) {
+        let sessions = i64::try_from(sessions).unwrap_or(i64::MAX);
+        self.sessions_before_login.set(sessions);
     }
 
     /// Says how many log lines were dropped in all.

@@ -24,6 +24,7 @@ mod scripted;
 mod servers;
 mod table;
 
+mod abuse;
 mod api;
 mod api_orders;
 mod api_room;
@@ -39,6 +40,7 @@ mod faults;
 mod faults_host;
 mod faults_links;
 mod faults_peers;
+mod flood;
 mod health;
 mod health_scripts;
 mod health_transfer;

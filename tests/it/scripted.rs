@@ -38,6 +38,16 @@ impl Door {
         Self { listener }
     }
 
+    /// A non-blocking listener on which thousands may wait.
+    pub(crate) fn for_many(address: SocketAddr) -> TcpListener {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        socket.set_reuse_address(true).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket.bind(&address.into()).unwrap();
+        socket.listen(4_096).unwrap();
+        socket.into()
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap()
@@ -106,6 +116,11 @@ impl Peer {
     /// The other end's address.
     pub(crate) fn peer(&self) -> SocketAddr {
         self.stream.peer_addr().unwrap()
+    }
+
+    /// This end's address.
+    pub(crate) fn own(&self) -> SocketAddr {
+        self.stream.local_addr().unwrap()
     }
 
     /// Sends these bytes.

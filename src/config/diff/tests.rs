@@ -56,7 +56,11 @@ const CASES: &[Case] = &[
     (&[("15m", "30m")], &["timeouts.idle 15m → 30m"]),
     (
         &[("[timeouts]", "[limits]\nsessions = 7\n[timeouts]")],
-        &["limits.sessions 2000 → 7"],
+        &[
+            "limits.sessions 2000 → 7",
+            "limits.sessions_before_login 2000 → 7",
+            "limits.sessions_per_network 1000 → 200",
+        ],
     ),
     (
         &[(

@@ -3,20 +3,29 @@
 use std::time::Duration;
 
 use super::super::reader::Section;
-use super::super::value::{count, duration, size};
+use super::super::value::{count, duration, rate, size};
 use super::{DAY, HOUR, MILLISECOND, SECOND};
 use crate::limits::{Limits, Timeouts};
 
 pub(super) fn limits(s: &mut Section<'_>) -> Limits {
     let default = Limits::default();
     let million = 1_000_000;
+    let mut sessions = |name, default| s.or(name, count(1..=million), default);
+    let all = sessions("sessions", default.sessions);
+    let per_client = sessions("sessions_per_client", default.sessions_per_client);
     Limits {
-        sessions: s.or("sessions", count(1..=million), default.sessions),
-        sessions_per_client: s.or(
-            "sessions_per_client",
-            count(1..=million),
-            default.sessions_per_client,
-        ),
+        sessions: all,
+        sessions_per_client: per_client,
+        // Where everything comes from one address, that is said once.
+        sessions_per_network: sessions("sessions_per_network", (all / 2).max(per_client)),
+        sessions_before_login: sessions("sessions_before_login", all),
+        sessions_before_login_per_client: sessions("sessions_before_login_per_client", per_client),
+        prefix_v4: s.or("prefix_v4", count(0..=32), default.prefix_v4),
+        prefix_v6: s.or("prefix_v6", count(0..=128), default.prefix_v6),
+        connection_rate: s.or("connection_rate", rate, default.connection_rate),
+        passive_rate: s.or("passive_rate", rate, default.passive_rate),
+        command_rate: s.or("command_rate", rate, default.command_rate),
+        reply_rate: s.or("reply_rate", rate, default.reply_rate),
         command_line_bytes: s.or(
             "command_line_bytes",
             size(64..=64 * KIB),

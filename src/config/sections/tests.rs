@@ -116,6 +116,24 @@ backend_drain = "0s"
 #[test]
 fn each_mistake_in_a_listener_is_reported() {
     let in_listener = r#"
+allow = []
+deny = "10.0.0.0/8"
+=> 3 listener[0].allow: is an empty list | write something into it, or leave the key out
+=> 4 listener[0].deny: "10.0.0.0/8" is no list | write it in brackets: [...]
+---
+deny = ["10.0.0.0/33", "10.1.2.3/8", 5, "ftp.example.com", "192.0.2.1:21"]
+=> 3 listener[0].deny[0]: "10.0.0.0/33" is no network | an address and how many of its bits count, such as
+=> 3 listener[0].deny[1]: "10.1.2.3/8" has bits beyond its prefix | write "10.0.0.0/8" for the network, or
+=> 3 listener[0].deny[2]: 5 is no network
+=> 3 listener[0].deny[3]: "ftp.example.com" is no network
+=> 3 listener[0].deny[4]: "192.0.2.1:21" is no network
+---
+deny_commands = ["SITE CPFR x", "user", "LONGERTHAN8", 7]
+=> 3 listener[0].deny_commands[0]: "SITE CPFR x" is no command | a verb, "DELE", or a verb and the word
+=> 3 listener[0].deny_commands[1]: without USER there is no session | take it out
+=> 3 listener[0].deny_commands[2]: "LONGERTHAN8" is no command
+=> 3 listener[0].deny_commands[3]: 7 is no command
+---
 passive_ports = "1000-2000"
 => 3 listener[0].passive_ports: "1000-2000" begins below 1024 | ports below 1024
 ---
@@ -497,4 +515,50 @@ fn true_and_false_switch_a_table_on_and_off() {
         of("affinity = {}\nhealth = {}\nejection = {}"),
         [true, true, true, false]
     );
+}
+
+#[test]
+fn limits_of_sessions_follow_from_each_other_unless_they_are_written() {
+    let of = |limits: &str| {
+        let limits = result(&format!("{GOOD}\n[limits]\n{limits}")).unwrap();
+        let limits = limits.config.limits;
+        [
+            limits.sessions,
+            limits.sessions_per_client,
+            limits.sessions_per_network,
+            limits.sessions_before_login,
+            limits.sessions_before_login_per_client,
+        ]
+    };
+    assert_eq!(of(""), [2_000, 200, 1_000, 2_000, 200]);
+    assert_eq!(of("sessions = 500"), [500, 200, 250, 500, 200]);
+    // Everything comes from one address of NAT.
+    assert_eq!(
+        of("sessions_per_client = 2000"),
+        [2_000, 2_000, 2_000, 2_000, 2_000]
+    );
+    assert_eq!(
+        of(
+            "sessions_per_network = 7\nsessions_before_login = 8\nsessions_before_login_per_client = 9"
+        ),
+        [2_000, 200, 7, 8, 9]
+    );
+}
+
+#[test]
+fn each_mistake_in_a_rate_is_reported() {
+    let behind_line_5 = r#"
+[limits]
+connection_rate = "20"
+passive_rate = 20
+command_rate = "20/s burst 0"
+reply_rate = true
+prefix_v4 = 33
+=> 7 limits.connection_rate: "20" is no rate | so many a second, minute or hour
+=> 8 limits.passive_rate: 20 is no rate
+=> 9 limits.command_rate: "20/s burst 0" is no rate
+=> 10 limits.reply_rate: true is no rate
+=> 11 limits.prefix_v4: 33 is out of range
+"#;
+    assert_cases(behind_line_5, |text| format!("{GOOD}{text}"));
 }

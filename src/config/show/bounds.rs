@@ -1,12 +1,22 @@
 //! The bounds on buffers, queues and counts, and the deadlines of the waits.
 
-use super::page::{Page, duration, size};
-use crate::limits::{Limits, Timeouts};
+use super::super::value::rate_text;
+use super::page::{Page, duration, size, switch, text};
+use crate::limits::{Limits, Rate, Timeouts};
 
 pub(super) fn show_limits(page: &mut Page, limits: &Limits) {
     let Limits {
         sessions,
         sessions_per_client,
+        sessions_per_network,
+        prefix_v4,
+        prefix_v6,
+        sessions_before_login,
+        sessions_before_login_per_client,
+        connection_rate,
+        passive_rate,
+        command_rate,
+        reply_rate,
         command_line_bytes,
         reply_line_bytes,
         reply_lines,
@@ -20,6 +30,25 @@ pub(super) fn show_limits(page: &mut Page, limits: &Limits) {
     page.header("[limits]");
     page.line("sessions", sessions);
     page.line("sessions_per_client", sessions_per_client);
+    page.line("sessions_per_network", sessions_per_network);
+    page.line("prefix_v4", prefix_v4);
+    page.line("prefix_v6", prefix_v6);
+    page.line("sessions_before_login", sessions_before_login);
+    page.line(
+        "sessions_before_login_per_client",
+        sessions_before_login_per_client,
+    );
+    for (name, rate) in [
+        ("connection_rate", connection_rate),
+        ("passive_rate", passive_rate),
+        ("command_rate", command_rate),
+        ("reply_rate", reply_rate),
+    ] {
+        page.line(
+            name,
+            switch(rate.as_ref(), |rate: &Rate| text(rate_text(*rate))),
+        );
+    }
     page.line("command_line_bytes", size(*command_line_bytes));
     page.line("reply_line_bytes", size(*reply_line_bytes));
     page.line("reply_lines", reply_lines);

@@ -23,6 +23,9 @@ advertise = "203.0.113.10"
 data_peer_check = { prefix_v4 = 24, prefix_v6 = 64 }
 port_address = "use_control_ip"
 strict_port20 = true
+allow = ["10.0.0.0/8", "2001:db8::/32"]
+deny = ["10.1.0.0/16", "10.2.3.4"]
+deny_commands = ["SITE CPFR", "dele"]
 
 [[listener]]
 address = "192.0.2.1:21"
@@ -89,6 +92,15 @@ record = "srv"
 [limits]
 sessions = 11
 sessions_per_client = 12
+sessions_per_network = 17
+prefix_v4 = 16
+prefix_v6 = 48
+sessions_before_login = 18
+sessions_before_login_per_client = 19
+connection_rate = "20/s burst 100"
+passive_rate = "600/m"
+command_rate = "1000/h"
+reply_rate = "50/s burst 7"
 command_line_bytes = 4097
 reply_line_bytes = "1KiB"
 reply_lines = 99
@@ -282,6 +294,9 @@ fn the_document_has_every_key_with_its_default() {
         "pool.health.warmup",
         "pool.quorum",
         "process.sandbox",
+        "limits.sessions_per_network",
+        "limits.sessions_before_login",
+        "limits.sessions_before_login_per_client",
     ] {
         assert!(shown.remove(key).is_some(), "{key}");
     }

@@ -48,6 +48,7 @@ pub(super) fn settings() -> Settings {
         port_address: PortAddress::Reject,
         backend_passive: BackendPassive::Same,
         backend_active: BackendActive::Active,
+        deny_commands: Vec::new(),
         pick_by_user: false,
     }
 }

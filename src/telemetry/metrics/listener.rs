@@ -3,24 +3,19 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 use super::{Each, Families, Labels, forget};
+use crate::ending::Side;
+use crate::limits::Refusal;
 
 /// The counters of one listener.
 #[derive(Clone, Debug)]
 pub struct ListenerMetrics {
-    sessions_refused: Each<SessionRefusal>,
+    sessions_refused: Each<Refusal>,
     leases: IntGauge,
     leases_refused: Each<LeaseRefusal>,
     leases_unused: IntCounter,
     peers_refused: Each<Leg>,
-}
-
-/// Why a client got no session at all.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum SessionRefusal {
-    /// Its address has as many sessions as one may have.
-    ClientLimit,
-    /// There are as many sessions as there may be.
-    Limit,
+    commands_denied: IntCounter,
+    pauses: Each<Side>,
 }
 
 /// Why a session got no passive port.
@@ -28,6 +23,8 @@ pub enum SessionRefusal {
 pub enum LeaseRefusal {
     /// Its client address has as many leases as one may have (P19).
     ClientLimit,
+    /// Its client asks for ports more often than one may (P19).
+    ClientRate,
     /// No port of the range was free for this client.
     NoPort,
 }
@@ -43,7 +40,7 @@ pub enum Leg {
 
 impl ListenerMetrics {
     /// Counts a client that got no session.
-    pub fn session_refused(&self, reason: SessionRefusal) {
+    pub fn session_refused(&self, reason: Refusal) {
         self.sessions_refused.add(reason, 1);
     }
 
@@ -67,26 +64,26 @@ impl ListenerMetrics {
     pub fn set_peers_refused(&self, leg: Leg, total: u64) {
         self.peers_refused.raise(leg, total);
     }
+
+    /// Counts a command that the configuration denies (F13).
+    pub fn command_denied(&self) {
+        self.commands_denied.inc();
+    }
+
+    /// Counts a pause in reading `side`, which sends more lines than its rate allows.
+    pub fn paused(&self, side: Side) {
+        self.pauses.add(side, 1);
+    }
 }
 
-impl SessionRefusal {
-    const ALL: [Self; 2] = [Self::ClientLimit, Self::Limit];
+impl LeaseRefusal {
+    const ALL: [Self; 3] = [Self::ClientLimit, Self::ClientRate, Self::NoPort];
 
     /// The label in metrics and logs.
     pub const fn label(self) -> &'static str {
         match self {
             Self::ClientLimit => "client_limit",
-            Self::Limit => "limit",
-        }
-    }
-}
-
-impl LeaseRefusal {
-    const ALL: [Self; 2] = [Self::ClientLimit, Self::NoPort];
-
-    const fn label(self) -> &'static str {
-        match self {
-            Self::ClientLimit => "client_limit",
+            Self::ClientRate => "client_rate",
             Self::NoPort => "no_port",
         }
     }
@@ -111,6 +108,8 @@ pub(super) struct ListenerFamilies {
     leases_refused: IntCounterVec,
     leases_unused: IntCounterVec,
     peers_refused: IntCounterVec,
+    commands_denied: IntCounterVec,
+    pauses: IntCounterVec,
 }
 
 impl ListenerFamilies {
@@ -118,7 +117,7 @@ impl ListenerFamilies {
         Self {
             sessions_refused: families.counters(
                 "ftplb_sessions_refused_total",
-                "Clients that were answered 421 in place of a session, by reason.",
+                "Clients that got no session, by reason. Those that are denied are reset, others answered 421.",
                 &["listener", "reason"],
             ),
             leases: families.gauges(
@@ -141,6 +140,16 @@ impl ListenerFamilies {
                 "Data connections from an address that may not have them, by leg.",
                 &["listener", "leg"],
             ),
+            commands_denied: families.counters(
+                "ftplb_commands_denied_total",
+                "Commands that the configuration denies: answered 502, and not forwarded.",
+                &["listener"],
+            ),
+            pauses: families.counters(
+                "ftplb_rate_pauses_total",
+                "Times that a side of a session was not read for a while, as it sent more lines than its rate allows.",
+                &["listener", "side"],
+            ),
         }
     }
 
@@ -152,6 +161,8 @@ impl ListenerFamilies {
             &self.leases_refused,
             &self.leases_unused,
             &self.peers_refused,
+            &self.commands_denied,
+            &self.pauses,
         ] {
             forget(counters, labels);
         }
@@ -160,7 +171,7 @@ impl ListenerFamilies {
     pub(super) fn resolve(&self, listener: &str) -> ListenerMetrics {
         let counter = |family: &IntCounterVec, label| family.with_label_values(&[listener, label]);
         ListenerMetrics {
-            sessions_refused: Each::new(&SessionRefusal::ALL, |reason| {
+            sessions_refused: Each::new(&Refusal::ALL, |reason| {
                 counter(&self.sessions_refused, reason.label())
             }),
             leases: self.leases.with_label_values(&[listener]),
@@ -169,6 +180,10 @@ impl ListenerFamilies {
             }),
             leases_unused: self.leases_unused.with_label_values(&[listener]),
             peers_refused: Each::new(&Leg::ALL, |leg| counter(&self.peers_refused, leg.label())),
+            commands_denied: self.commands_denied.with_label_values(&[listener]),
+            pauses: Each::new(&[Side::Backend, Side::Client], |side| {
+                counter(&self.pauses, side.label())
+            }),
         }
     }
 }

@@ -2,14 +2,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{
-    DataMode, LeaseRefusal, Leg, LookupResult, Metrics, PoolMetrics, SessionRefusal,
-    TransferDirection,
-};
+use super::{DataMode, LeaseRefusal, Leg, LookupResult, Metrics, PoolMetrics, TransferDirection};
 use crate::balance::{Member, Pool, Settings, Target};
 use crate::diagnosis::Diagnosis;
 use crate::ending::{Cause, Ending, Phase, Side};
 use crate::ftp::command::Direction;
+use crate::limits::Refusal;
 
 const ENDING: Ending = Ending::new(Side::Backend, Phase::Transfer, Cause::Reset);
 
@@ -59,14 +57,14 @@ fn used() -> Arc<Metrics> {
     );
     backend.transfer_ended(TransferDirection::Download, DataMode::Passive, ENDING);
     let listener = metrics.listener("public");
-    listener.session_refused(SessionRefusal::ClientLimit);
+    listener.session_refused(Refusal::ClientLimit);
     listener.lease_refused(LeaseRefusal::NoPort);
     listener.set_peers_refused(Leg::Client, 1);
     metrics
 }
 
 /// Name, type and labels of every family.
-const FAMILIES: [(&str, &str, &[&str]); 35] = [
+const FAMILIES: [(&str, &str, &[&str]); 38] = [
     (
         "ftplb_backend_check_seconds",
         "histogram",
@@ -105,6 +103,7 @@ const FAMILIES: [(&str, &str, &[&str]); 35] = [
     ("ftplb_backend_up", "gauge", &["backend", "pool"]),
     ("ftplb_backend_weight", "gauge", &["backend", "pool"]),
     ("ftplb_build_info", "gauge", &["version"]),
+    ("ftplb_commands_denied_total", "counter", &["listener"]),
     (
         "ftplb_config_last_reload_success_timestamp_seconds",
         "gauge",
@@ -136,6 +135,7 @@ const FAMILIES: [(&str, &str, &[&str]); 35] = [
         &["leg", "listener"],
     ),
     ("ftplb_pool_quorum", "gauge", &["pool"]),
+    ("ftplb_rate_pauses_total", "counter", &["listener", "side"]),
     ("ftplb_reloads_total", "counter", &["result"]),
     (
         "ftplb_replies_total",
@@ -143,6 +143,7 @@ const FAMILIES: [(&str, &str, &[&str]); 35] = [
         &["backend", "class", "pool"],
     ),
     ("ftplb_sessions_active", "gauge", &["backend", "pool"]),
+    ("ftplb_sessions_before_login", "gauge", &[]),
     (
         "ftplb_sessions_refused_total",
         "counter",
