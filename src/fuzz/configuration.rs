@@ -32,10 +32,9 @@ fn masked(mut config: Config) -> Config {
         for check in pool.health.iter_mut().chain(of_backends.flatten()) {
             if let Probe::Login { password, .. } | Probe::Transfer { password, .. } =
                 &mut check.probe
+                && password.file().is_none()
             {
-                if password.file().is_none() {
-                    *password = Secret::written(Secret::MASK);
-                }
+                *password = Secret::written(Secret::MASK);
             }
         }
     }
