@@ -236,13 +236,13 @@ fn log_that_nobody_reads_stops_nothing() {
     let (mut unread, log) = io::pipe().unwrap();
     let door = Door::new();
     let mut proxy = Setup::new(&[door.address()]).start_logging_to(log);
-    for _ in 0..300 {
+    for _ in 0..600 {
         let mut client = Peer::connect(proxy.address);
         let mut backend = door.accept();
         backend.say("220 Scripted.");
         client.hears("220 Scripted.");
     }
-    proxy.wait_for_metric("ftplb_sessions_total", &[], 300.0);
+    proxy.wait_for_metric("ftplb_sessions_total", &[], 600.0);
     assert_eq!(proxy.get("/healthz").0, 200);
     let (_, metrics) = proxy.get("/metrics");
     assert!(
@@ -253,7 +253,8 @@ fn log_that_nobody_reads_stops_nothing() {
     assert_eq!(proxy.finish().code(), 0);
     let mut bytes = Vec::new();
     unread.read_to_end(&mut bytes).unwrap();
-    assert!(bytes.len() > 60_000, "not full: {} bytes", bytes.len());
+    // It takes 16 pages, and the last bytes of some stay free.
+    assert!(bytes.len() > 48 << 10, "not full: {}", bytes.len());
 }
 
 #[test]

@@ -101,7 +101,8 @@ impl Peer {
         }
     }
 
-    fn new(stream: TcpStream) -> Self {
+    /// This end of a connection that is made.
+    pub(crate) fn new(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
         stream.set_write_timeout(Some(SOON)).unwrap();
