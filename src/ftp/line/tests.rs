@@ -83,7 +83,7 @@ fn r10_item_83_nul_is_dropped_from_replies() {
 
 #[test]
 fn r10_a_cr_that_ends_no_line_is_dropped_from_replies() {
-    // Found by the fuzzer: Python's ftplib reads two replies here.
+    // Python's ftplib would read two replies here.
     let bytes = b"250 a\r226 b\r\n\r220\r\r\r\n\r\n";
     assert_eq!(
         frames_of(Framer::replies(MAX), &[bytes]),
