@@ -7,8 +7,9 @@ use std::time::Duration;
 /// The bounds on buffers, queues and counts.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// Sessions in all, held by the listeners. More get `421`. One session costs three descriptors while
-    /// idle and seven in a transfer, so 2,000 fit the 20,000 descriptors that hosts commonly allow (O1).
+    /// Sessions in all, held by the listeners. More get `421`. One session costs two descriptors while
+    /// idle, six in a spliced transfer, and seven when the port of the next one is leased by then, so 2,000
+    /// fit the 20,000 descriptors that hosts commonly allow, whatever they do (O1).
     pub sessions: usize,
     /// Sessions of one client address. A NAT gateway or a parallel mirror opens dozens (O1).
     pub sessions_per_client: usize,

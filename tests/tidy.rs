@@ -46,6 +46,18 @@ const IMPURE: [&str; 10] = [
 /// Lines of code in one file.
 const LONGEST_FILE: usize = 400;
 
+/// What is set, stepped and corrected while ftplb runs. Waits go by `Instant`, which is monotonic.
+const WALL_CLOCKS: [&str; 5] = [
+    "SystemTime",
+    "UNIX_EPOCH",
+    "CLOCK_REALTIME",
+    "Utc::now",
+    "Local::now",
+];
+
+/// How many bad inputs the requirements list.
+const BAD_INPUTS: usize = 92;
+
 /// What one can keep in mind of the whole.
 const LONGEST_ARCHITECTURE: usize = 150;
 
@@ -200,22 +212,77 @@ fn every_diagnosis_is_documented_and_no_other() {
 }
 
 #[test]
-fn every_test_that_a_document_names_exists() {
+fn every_test_that_documents_name_exists() {
     let mut functions = BTreeSet::new();
     for path in files("src").into_iter().chain(files("tests")) {
         if has_ending(&path, "rs") {
             functions.extend(names_after(&read(&path), "fn "));
         }
     }
-    for (page, least) in [("docs/requirements.md", 200), ("docs/threat-model.md", 30)] {
-        let text = read(page);
-        let named = quoted(&text).filter(|name| name.contains('_') && is_name(name));
-        let named: BTreeSet<String> = named.map(str::to_owned).collect();
-        assert!(named.len() > least, "{page}: no names of tests are found");
-        let missing = named.difference(&functions);
-        let missing: Vec<String> = missing.map(|name| format!("{page}: {name}")).collect();
+    // Below so many, the names are not found in the page.
+    for (path, at_least) in [
+        ("docs/requirements.md", 200),
+        ("docs/reliability.md", 30),
+        ("docs/threat-model.md", 30),
+    ] {
+        let page = read(path);
+        let cells = page.lines().filter_map(last_cell);
+        let words = cells.flat_map(quoted);
+        let tests = words.filter(|name| name.contains('_') && is_name(name));
+        let named: BTreeSet<String> = tests.map(str::to_owned).collect();
+        assert!(named.len() > at_least, "{path}: {}", named.len());
+        let missing: Vec<String> = named.difference(&functions).cloned().collect();
         assert_none(&missing);
     }
+}
+
+#[test]
+fn every_fault_has_a_test() {
+    let page = read("docs/reliability.md");
+    let rows =
+        { page.lines() }.filter(|line| line.starts_with("| ") && !line.starts_with("| fault"));
+    let bare = rows.filter(|row| last_cell(row).is_none_or(|cell| quoted(cell).next().is_none()));
+    assert_none(&bare.map(str::to_owned).collect::<Vec<_>>());
+}
+
+#[test]
+fn nothing_is_decided_by_the_clock_on_the_wall() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        // It says in a metric when a configuration was read, and decides nothing.
+        if source.path != "src/telemetry/metrics/reload.rs" {
+            let found = WALL_CLOCKS
+                .iter()
+                .filter(|word| source.code.contains(**word));
+            wrong.extend(found.map(|word| format!("{}: {word}", source.path)));
+        }
+    }
+    assert_none(&wrong);
+}
+
+#[test]
+fn every_bad_input_has_a_test_with_its_number_or_waits_for_tls() {
+    let page = read("docs/requirements.md");
+    let rows = section(&page, "The list of bad inputs").lines();
+    let rows: Vec<&str> = rows.filter(|row| row.starts_with("| ")).skip(1).collect();
+    let mut wrong = Vec::new();
+    for (number, row) in (1..).zip(&rows) {
+        if !row.starts_with(&format!("| {number} |")) {
+            wrong.push(format!("{number} is not where it should be: {row}"));
+        }
+        let (_, tests) = row
+            .trim_end_matches('|')
+            .rsplit_once('|')
+            .unwrap_or_default();
+        let mut tests = quoted(tests).peekable();
+        if tests.peek().is_none() && !row.contains("Needs TLS") {
+            wrong.push(format!("{number} has no test"));
+        }
+        let others = tests.filter(|name| !numbers_of(name).contains(&number));
+        wrong.extend(others.map(|name| format!("{number} is not in the name of {name}")));
+    }
+    assert_eq!(rows.len(), BAD_INPUTS, "docs/requirements.md");
+    assert_none(&wrong);
 }
 
 #[test]
@@ -229,7 +296,12 @@ fn the_two_commands_of_the_readme_exist() {
         read("src/cli.rs").contains("Demo("),
         "there is no command `demo`"
     );
-    for script in ["tests/run.sh", "tests/install.sh"] {
+    for script in [
+        "tests/run.sh",
+        "tests/install.sh",
+        "benches/compare.sh",
+        "benches/instructions.sh",
+    ] {
         let metadata = fs::metadata(root().join(script)).expect("the script exists");
         assert!(
             metadata.permissions().mode() & 0o111 != 0,
@@ -386,6 +458,32 @@ fn first_cells(page: &str) -> BTreeSet<String> {
         .filter_map(|rest| rest.split('`').next())
         .map(str::to_owned)
         .collect()
+}
+
+/// The last cell of a row of a table, which tells the tests.
+fn last_cell(row: &str) -> Option<&str> {
+    let (_, cell) = row.strip_suffix(" |")?.rsplit_once('|')?;
+    Some(cell)
+}
+
+/// The numbers that the name of a test begins with: `bad_input_31_and_35_to_39_what_happens`.
+fn numbers_of(name: &str) -> Vec<usize> {
+    let words = name.trim_start_matches("bad_input_").split('_');
+    let mut numbers: Vec<usize> = Vec::new();
+    let mut is_range = false;
+    for word in words {
+        match (word, word.parse(), numbers.last()) {
+            ("to", ..) => is_range = true,
+            ("and", ..) => {}
+            (_, Ok(last), Some(first)) if is_range => {
+                numbers.extend(first + 1..=last);
+                is_range = false;
+            }
+            (_, Ok(number), _) => numbers.push(number),
+            _ => break,
+        }
+    }
+    numbers
 }
 
 /// What stands between backticks.

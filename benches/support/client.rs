@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::control::Control;
 use super::{network, payload};
@@ -39,13 +39,54 @@ impl Client {
 
     /// Moves one file over a passive data connection, and checks it.
     pub(crate) async fn transfer(&mut self, way: Way, size: u64) -> io::Result<()> {
-        let mut data = self.open_passive().await?;
+        let address = self.passive().await?;
+        let data = self.open(address).await?;
+        self.begin(way, size).await?;
+        self.complete(way, data, size).await
+    }
+
+    /// Asks for a passive port, and says where it is.
+    pub(crate) async fn passive(&mut self) -> io::Result<SocketAddr> {
+        let reply = self.command(b"PASV\r\n", b"227").await?;
+        let address = passive_address(&reply).ok_or_else(|| unexpected(&reply))?;
+        if address.ip() != self.control.stream().peer_addr()?.ip() {
+            return Err(unexpected(&reply));
+        }
+        Ok(address)
+    }
+
+    /// Connects there.
+    pub(crate) async fn open(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        network::connect(self.source, address).await
+    }
+
+    /// Asks the server to connect back, and says where that is awaited.
+    pub(crate) async fn active(&mut self) -> io::Result<TcpListener> {
+        let listener = network::listen(SocketAddr::from((self.source, 0)))?;
+        let host = self.source.to_string().replace('.', ",");
+        let [high, low] = listener.local_addr()?.port().to_be_bytes();
+        let command = format!("PORT {host},{high},{low}\r\n");
+        self.command(command.as_bytes(), b"200").await?;
+        Ok(listener)
+    }
+
+    /// Says RETR or STOR.
+    pub(crate) async fn begin(&mut self, way: Way, size: u64) -> io::Result<()> {
         let verb = match way {
             Way::Download => "RETR",
             Way::Upload => "STOR",
         };
         let command = format!("{verb} {size}\r\n");
-        self.command(command.as_bytes(), b"150").await?;
+        self.command(command.as_bytes(), b"150").await.map(drop)
+    }
+
+    /// Moves all of the file over `data`, and checks it.
+    pub(crate) async fn complete(
+        &mut self,
+        way: Way,
+        mut data: TcpStream,
+        size: u64,
+    ) -> io::Result<()> {
         match way {
             Way::Download => payload::receive(&mut data, size).await?,
             Way::Upload => {
@@ -53,7 +94,7 @@ impl Client {
                 data.shutdown().await?;
             }
         }
-        // Of an upload this is the sink's verdict.
+        // Of an upload this is the server's verdict.
         self.expect(b"226").await.map(drop)
     }
 
@@ -66,21 +107,23 @@ impl Client {
         }
     }
 
-    async fn open_passive(&mut self) -> io::Result<TcpStream> {
-        let reply = self.command(b"PASV\r\n", b"227").await?;
-        let address = passive_address(&reply).ok_or_else(|| unexpected(&reply))?;
-        if address.ip() != self.control.stream().peer_addr()?.ip() {
-            return Err(unexpected(&reply));
-        }
-        network::connect(self.source, address).await
+    /// Says `line`, which has its end.
+    pub(crate) async fn say(&mut self, line: &[u8]) -> io::Result<()> {
+        self.control.say(line).await
+    }
+
+    /// No `TIME_WAIT` is left of it then, which the kernel would keep for a minute.
+    pub(crate) fn reset_when_dropped(&self) -> io::Result<()> {
+        self.control.stream().set_zero_linger()
     }
 
     async fn command(&mut self, line: &[u8], code: &[u8]) -> io::Result<Bytes> {
-        self.control.say(line).await?;
+        self.say(line).await?;
         self.expect(code).await
     }
 
-    async fn expect(&mut self, code: &[u8]) -> io::Result<Bytes> {
+    /// Expects a reply that begins with `code`.
+    pub(crate) async fn expect(&mut self, code: &[u8]) -> io::Result<Bytes> {
         let reply = self.control.line().await?;
         let reply = reply.ok_or(io::ErrorKind::UnexpectedEof)?;
         if reply.starts_with(code) {

@@ -76,32 +76,26 @@ pub(crate) async fn sessions(
     .await
 }
 
-/// Files of `size` bytes one after another in each of `clients` sessions: PASV and RETR.
+/// Small files one after another in each of `clients` sessions: PASV and RETR.
 pub(crate) async fn files(
     targets: &[SocketAddr],
     clients: u8,
-    size: u64,
     time: Duration,
 ) -> anyhow::Result<Done> {
-    repeat(
-        targets,
-        clients,
-        time,
-        move |target, number, until| async move {
-            let mut client = Client::login(target, source(number, 0)).await?;
-            let mut latencies = Vec::new();
-            loop {
-                let begin = Instant::now();
-                if begin >= until {
-                    break;
-                }
-                client.transfer(Way::Download, size).await?;
-                latencies.push(microseconds(begin.elapsed()));
+    repeat(targets, clients, time, |target, number, until| async move {
+        let mut client = Client::login(target, source(number, 0)).await?;
+        let mut latencies = Vec::new();
+        for size in FILE_BYTES.into_iter().cycle() {
+            let begin = Instant::now();
+            if begin >= until {
+                break;
             }
-            client.quit().await?;
-            Ok(latencies)
-        },
-    )
+            client.transfer(Way::Download, size).await?;
+            latencies.push(microseconds(begin.elapsed()));
+        }
+        client.quit().await?;
+        Ok(latencies)
+    })
     .await
 }
 
@@ -124,13 +118,14 @@ pub(crate) async fn noops(targets: &[SocketAddr], time: Duration) -> anyhow::Res
     .await
 }
 
-/// Sessions that are logged in and silent, until they are dropped.
-pub(crate) async fn idle(target: SocketAddr, count: u32) -> anyhow::Result<Vec<Client>> {
+/// Sessions that are logged in and silent, until they are dropped, and then reset.
+pub(crate) async fn idle(targets: &[SocketAddr], count: u16) -> anyhow::Result<Vec<Client>> {
     let mut sessions = Vec::new();
-    for (number, turn) in (0..count).map(|n| (n / 256, n % 256)) {
-        let [.., number] = number.to_be_bytes();
-        let [.., turn] = turn.to_be_bytes();
-        sessions.push(Client::login(target, source(number, turn)).await?);
+    for (number, target) in (0..count).zip(targets.iter().cycle()) {
+        let [number, turn] = number.to_be_bytes();
+        let client = Client::login(*target, source(number, turn)).await?;
+        client.reset_when_dropped()?;
+        sessions.push(client);
     }
     Ok(sessions)
 }
@@ -161,6 +156,9 @@ where
         latencies,
     })
 }
+
+/// Bytes of the files of [`files`], in turn.
+const FILE_BYTES: [u64; 5] = [1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10];
 
 /// Many addresses, as many clients have.
 fn source(client: u8, turn: u8) -> Ipv4Addr {

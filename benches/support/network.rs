@@ -20,21 +20,27 @@ pub(crate) fn enter() -> Option<ExitStatus> {
         return None;
     }
     let program = env::current_exe().ok()?;
-    let unshared = || {
-        let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--net", "sh", "-c", PREPARE]);
-        command.arg("sh").env(INSIDE, "1");
-        command
-    };
-    let trial = unshared().arg("true").stderr(Stdio::null()).status();
-    if !trial.is_ok_and(|status| status.success()) {
-        return None;
-    }
-    unshared()
-        .arg(program)
-        .args(env::args_os().skip(1))
-        .status()
-        .ok()
+    // Root needs no users of its own, and without them can start programs as other users.
+    [&["--net"][..], &["--user", "--map-root-user", "--net"]]
+        .into_iter()
+        .find(|kinds| {
+            let trial = unshared(kinds).arg("true").stderr(Stdio::null()).status();
+            trial.is_ok_and(|status| status.success())
+        })
+        .and_then(|kinds| {
+            let mut again = unshared(kinds);
+            again.arg(program).args(env::args_os().skip(1));
+            again.status().ok()
+        })
+}
+
+/// A command on a network of its own, which ends with this thread.
+fn unshared(kinds: &[&str]) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(kinds).args(["setpriv", "--pdeathsig", "TERM"]);
+    command.args(["sh", "-c", PREPARE, "sh"]);
+    command.env(INSIDE, "1");
+    command
 }
 
 /// Where the bench runs, for its report.

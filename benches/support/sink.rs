@@ -1,41 +1,99 @@
-//! The FTP servers behind the balancer: they invent what is fetched and check what is stored.
+//! The FTP servers behind the balancers: they invent what is fetched and check what is stored.
 //!
-//! The name of a file is its size in bytes. Each session keeps one data listener for all its transfers,
-//! so that the servers cost little beside what is measured.
+//! The name of a file is its size in bytes. A session takes one data listener for all its transfers, of
+//! those that its server has from the start, so that the servers cost little beside what is measured.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::{TcpListener, TcpStream};
 
 use super::control::Control;
+use super::system::{self, System};
 use super::{network, payload};
 
-/// Starts `count` servers on addresses of their own, which live as long as the runtime.
-pub(crate) fn start(count: u8) -> io::Result<Vec<SocketAddr>> {
-    let mut addresses = Vec::new();
-    for host in 1..=count {
-        let ip = IpAddr::V4(Ipv4Addr::new(127, 78, 0, host));
-        let listener = network::listen(SocketAddr::new(ip, 0))?;
-        addresses.push(listener.local_addr()?);
-        tokio::spawn(accept(listener));
+/// Starts the servers of `system`, which live as long as the runtime.
+pub(crate) fn start(system: System) -> io::Result<()> {
+    for (number, ip) in (0..).zip(system.servers()) {
+        let listener = network::listen(system::control(ip))?;
+        let listeners = system::slice(number)
+            .map(|port| network::listen(SocketAddr::new(IpAddr::V4(ip), port)))
+            .collect::<io::Result<_>>()?;
+        let passive = Arc::new(Passive {
+            announced: system.announced().unwrap_or(ip),
+            free: Mutex::new(listeners),
+        });
+        tokio::spawn(accept(listener, passive));
     }
-    Ok(addresses)
+    Ok(())
 }
 
-async fn accept(listener: TcpListener) {
+/// The passive ports of one server.
+struct Passive {
+    announced: Ipv4Addr,
+    /// Listeners that no session has.
+    free: Mutex<Vec<TcpListener>>,
+}
+
+impl Passive {
+    fn take(self: &Arc<Self>) -> Option<Taken> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Taken {
+            listener: Some(free.pop()?),
+            from: Arc::clone(self),
+        })
+    }
+}
+
+/// The data listener of a session, given back at its end.
+struct Taken {
+    listener: Option<TcpListener>,
+    from: Arc<Passive>,
+}
+
+impl Taken {
+    /// What PASV is answered with.
+    fn reply(&self) -> io::Result<String> {
+        let port = self.listener()?.local_addr()?.port();
+        let host = self.from.announced.to_string().replace('.', ",");
+        let [high, low] = port.to_be_bytes();
+        Ok(format!(
+            "227 Entering Passive Mode ({host},{high},{low}).\r\n"
+        ))
+    }
+
+    fn listener(&self) -> io::Result<&TcpListener> {
+        self.listener
+            .as_ref()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut free = self
+            .from
+            .free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        free.extend(self.listener.take());
+    }
+}
+
+async fn accept(listener: TcpListener, passive: Arc<Passive>) {
     while let Ok((stream, _)) = listener.accept().await {
+        let passive = Arc::clone(&passive);
         // What fails here fails at the client too, and is reported there.
         tokio::spawn(async move {
-            let _seen_by_client = serve(stream).await;
+            let _seen_by_client = serve(stream, &passive).await;
         });
     }
 }
 
-async fn serve(stream: TcpStream) -> io::Result<()> {
-    let ip = stream.local_addr()?.ip();
+async fn serve(stream: TcpStream, passive: &Arc<Passive>) -> io::Result<()> {
     let mut control = Control::new(stream)?;
-    let mut data = None;
+    let mut taken: Option<Taken> = None;
     control.say(b"220 Sink ready.\r\n").await?;
     while let Some(line) = control.line().await? {
         let (verb, argument) = line.split_at(line.len().min(4));
@@ -44,11 +102,15 @@ async fn serve(stream: TcpStream) -> io::Result<()> {
             b"PASS" => control.say(b"230 Logged in.\r\n").await?,
             b"NOOP" => control.say(b"200 Still here.\r\n").await?,
             b"PASV" => {
-                let reply = passive_reply(data_listener(ip, &mut data)?.local_addr()?);
-                control.say(reply.as_bytes()).await?;
+                taken = taken.or_else(|| passive.take());
+                match &taken {
+                    Some(taken) => control.say(taken.reply()?.as_bytes()).await?,
+                    None => control.say(b"425 Too many clients.\r\n").await?,
+                }
             }
             b"RETR" | b"STOR" => {
-                let (mut leg, _) = data_listener(ip, &mut data)?.accept().await?;
+                let taken = taken.as_ref().ok_or(io::ErrorKind::NotFound)?;
+                let (mut leg, _) = taken.listener()?.accept().await?;
                 control.say(b"150 Here it comes.\r\n").await?;
                 let size = size_of(argument);
                 let result = if verb == b"RETR" {
@@ -68,19 +130,6 @@ async fn serve(stream: TcpStream) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn data_listener(ip: IpAddr, kept: &mut Option<TcpListener>) -> io::Result<&TcpListener> {
-    if kept.is_none() {
-        *kept = Some(network::listen(SocketAddr::new(ip, 0))?);
-    }
-    kept.as_ref().ok_or(io::ErrorKind::NotFound.into())
-}
-
-fn passive_reply(address: SocketAddr) -> String {
-    let host = address.ip().to_string().replace('.', ",");
-    let [high, low] = address.port().to_be_bytes();
-    format!("227 Entering Passive Mode ({host},{high},{low}).\r\n")
 }
 
 fn size_of(argument: &[u8]) -> u64 {

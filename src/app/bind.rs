@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -9,10 +10,12 @@ use tokio::net::TcpListener;
 use super::footing::Claims;
 use crate::net::socket;
 
-/// Listens on `address`, by one of `claims` if there is one. ftplb itself listens on `held` already.
+/// Listens on `address`, by one of `claims` if there is one; connections get `keepalive`. ftplb itself listens
+/// on `held` already.
 pub(super) fn bind(
     address: SocketAddr,
     backlog: i32,
+    keepalive: Duration,
     held: &[SocketAddr],
     claims: &mut Claims,
 ) -> anyhow::Result<TcpListener> {
@@ -20,7 +23,7 @@ pub(super) fn bind(
         if !claim.is_here {
             tracing::warn!(%address, "this host does not have the address (yet): clients come when it has");
         }
-        socket::listen(claim.socket, backlog)
+        socket::control_listener(claim.socket, backlog, keepalive)
     });
     let is_refused = bound
         .as_ref()
@@ -70,9 +73,13 @@ pub(super) fn whole<T>(
 mod tests {
     use super::*;
 
+    const KEEPALIVE: Duration = Duration::from_secs(60);
+
     #[tokio::test]
     async fn whoever_is_in_the_way_is_named() {
-        let bind = |address, held: &[SocketAddr]| bind(address, 1, held, &mut Claims::default());
+        let bind = |address, held: &[SocketAddr]| {
+            bind(address, 1, KEEPALIVE, held, &mut Claims::default())
+        };
         let taken = bind(([127, 0, 0, 1], 0).into(), &[]).unwrap();
         let address = taken.local_addr().unwrap();
         let wild = SocketAddr::from(([0, 0, 0, 0], address.port()));

@@ -56,7 +56,9 @@ impl Listeners {
         let is_there = |address| self.addresses().any(|known| known == address);
         let addresses = config.listeners.iter().map(|listener| listener.address);
         let fresh = addresses.filter(|address| !is_there(*address));
-        let bound = fresh.map(|address| Ok((address, bind(address, BACKLOG, held, claims)?)));
+        let keepalive = config.timeouts.keepalive;
+        let mut bind = |address| bind(address, BACKLOG, keepalive, held, claims);
+        let bound = fresh.map(|address| Ok((address, bind(address)?)));
         Ok(Fresh(whole(bound)?))
     }
 

@@ -45,7 +45,10 @@ impl App {
         let held: Vec<SocketAddr> = self.listeners.addresses().chain(asked).collect();
         let listeners = self.listeners.bind(config, &held, claims);
         let Admin { address, api } = &config.admin;
-        let admin = { &self.admin }.fresh(address.as_ref(), |at| bind(*at, BACKLOG, &held, claims));
+        let keepalive = config.timeouts.keepalive;
+        let admin = { &self.admin }.fresh(address.as_ref(), |at| {
+            bind(*at, BACKLOG, keepalive, &held, claims)
+        });
         let api = self.api.fresh(api.as_ref(), |at| {
             ApiSocket::bind(at, |at| Ok(claims.take(at)?.socket))
         });

@@ -167,7 +167,8 @@ const MIN_IDLE: Duration = Duration::from_mins(5);
 /// RFC 6384 §12 (P14).
 const MIN_DATA_OPEN: Duration = Duration::from_secs(30);
 
-/// Of one session in a transfer: two control connections, two legs, the data listener, and a pipe.
+/// Of one session at its busiest: two control connections, two legs, a pipe, and the listener of the next
+/// transfer.
 const SESSION_DESCRIPTORS: u64 = 7;
 
 /// Standard streams, listeners, the runtime, the admin port, the log, probes.

@@ -56,8 +56,9 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
     Ok(command)
 }
 
-/// Whether a first line is HTTP, SMTP, SSH or TLS: a browser or mail server that was made to talk to
-/// the FTP port, and whose next lines could be commands (F10).
+/// Whether a first line is HTTP, SMTP, SSH, TLS or a PROXY header: a browser or mail server that was made to
+/// talk to the FTP port, and whose next lines could be commands (F10), or somebody who would have another
+/// address believed (H7).
 pub fn is_foreign_protocol(line: &[u8]) -> bool {
     let word = line
         .split(|byte| !byte.is_ascii_alphabetic())
@@ -65,6 +66,7 @@ pub fn is_foreign_protocol(line: &[u8]) -> bool {
         .unwrap_or_default();
     line.starts_with(b"SSH-")
         || line.starts_with(&TLS_HANDSHAKE_RECORD)
+        || line == PROXY_2_LINE
         || FOREIGN_VERBS
             .iter()
             .any(|verb| verb.as_bytes().eq_ignore_ascii_case(word))
@@ -347,7 +349,10 @@ fn is_verb_byte(byte: u8) -> bool {
 const MAX_VERB_BYTES: usize = 8;
 /// Content type 22 (handshake), then the major version of every TLS record (RFC 8446 §5.1).
 const TLS_HANDSHAKE_RECORD: [u8; 2] = [22, 3];
-/// F10: what `ProFTPD` and Pure-FTPd close the connection on.
-const FOREIGN_VERBS: [&str; 11] = [
-    "CONNECT", "DELETE", "EHLO", "GET", "HEAD", "HELO", "MAIL", "OPTIONS", "POST", "PUT", "RCPT",
+/// The first line that is not blank of the signature of PROXY protocol 2, which is followed by `QUIT`.
+const PROXY_2_LINE: &[u8] = b"\0";
+/// F10: what `ProFTPD` and Pure-FTPd close the connection on, and PROXY protocol 1.
+const FOREIGN_VERBS: [&str; 12] = [
+    "CONNECT", "DELETE", "EHLO", "GET", "HEAD", "HELO", "MAIL", "OPTIONS", "POST", "PROXY", "PUT",
+    "RCPT",
 ];

@@ -109,7 +109,12 @@ fn open(peer: SocketAddr) -> io::Result<TcpSocket> {
 /// peer: a single source address would otherwise be out of ports at 28,000 connections (K4).
 fn bind_address(socket: &TcpSocket, source: IpAddr) -> io::Result<()> {
     setsockopt(socket, sockopt::IpBindAddressNoPort, &true)?;
-    socket.bind(SocketAddr::new(source, 0))
+    // Not the error of a connect that finds every port taken: an address that is not here stays away.
+    let unbound = |error: io::Error| {
+        let said = format!("source address {source}: {error}");
+        io::Error::new(error.kind(), said)
+    };
+    socket.bind(SocketAddr::new(source, 0)).map_err(unbound)
 }
 
 async fn within<T>(
@@ -155,7 +160,7 @@ impl BackendListener {
         loop {
             let (stream, peer) = ready!(poll_arrival(&self.listener, cx))?;
             if normalise_socket(peer).ip() == self.backend {
-                return Poll::Ready(Ok(Leg::new(stream)));
+                return Poll::Ready(Ok(Leg::accepted(stream)));
             }
             tracing::debug!(%peer, backend = %self.backend, "foreign data connection reset");
             self.refused.fetch_add(1, Ordering::Relaxed);

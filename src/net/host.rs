@@ -1,7 +1,9 @@
-//! What this host gives a process: ports and descriptors.
+//! What this host gives a process: ports and descriptors, and whether it has run out of them.
 
+use std::io;
 use std::ops::RangeInclusive;
 
+use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// The ports that the kernel gives to outgoing connections, or `None` if it does not say (K1).
@@ -30,4 +32,13 @@ pub fn raise_descriptor_limit() -> Option<u64> {
         Ok(()) => Some(hard),
         Err(_) => Some(soft),
     }
+}
+
+/// Whether something failed because this host or process has too few descriptors, ports for outgoing
+/// connections, or memory. That says nothing of the peer, whom nobody has asked.
+pub fn is_short(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error().map(Errno::from_raw),
+        Some(Errno::EADDRNOTAVAIL | Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)
+    )
 }

@@ -10,7 +10,8 @@
 //!
 //! What it deliberately does not do: no `TCP_NODELAY`, for the FIN that follows the last byte pushes that
 //! byte out; no `TCP_USER_TIMEOUT`, which would also cut a peer that is alive and slow (the relay's idle
-//! limit judges that).
+//! limit judges that); no keepalive from the start, for most legs live some milliseconds and every option
+//! is a system call.
 //!
 //! # Invariants
 //! - One owner: an error of a socket is reported once (D3), so nobody else may read, write or ask.
@@ -40,7 +41,18 @@ pub struct Leg {
 type Fault = Pin<Box<dyn Future<Output = io::Result<Ready>> + Send + Sync>>;
 
 impl Leg {
-    /// A leg over `stream`, whose socket went through [`prepare`], or whose listener did.
+    /// A leg over `stream`, which was accepted on a listener that went through [`prepare`].
+    ///
+    /// The runtime takes an accepted socket for readable before it has heard of it. Nobody sends data
+    /// before a reply has told it to, so that read would be for nothing: the kernel tells when there is
+    /// something.
+    pub(super) fn accepted(stream: TcpStream) -> Self {
+        let _nothing_was_read: io::Result<()> =
+            stream.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
+        Self::new(stream)
+    }
+
+    /// A leg over `stream`, whose socket went through [`prepare`].
     pub(super) fn new(stream: TcpStream) -> Self {
         let stream = Arc::new(stream);
         let watched = Arc::clone(&stream);
@@ -131,6 +143,27 @@ impl Leg {
         }
     }
 
+    /// The same for a leg that is dropped next, whose peer has sent FIN and was sent nothing: nothing can be
+    /// lost, and closing the socket sends FIN.
+    pub(super) fn finish_by_closing(&self) -> io::Result<()> {
+        SockRef::from(&*self.stream).set_linger(None)
+    }
+
+    /// From now on a silently vanished peer is found out (K5).
+    pub(super) fn keep_alive(&self) -> io::Result<()> {
+        SockRef::from(&*self.stream).set_tcp_keepalive(
+            &TcpKeepalive::new()
+                .with_time(KEEPALIVE_TIME)
+                .with_interval(KEEPALIVE_INTERVAL)
+                .with_retries(KEEPALIVE_RETRIES),
+        )
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_kept_alive(&self) -> bool {
+        SockRef::from(&*self.stream).keepalive().is_ok_and(|on| on)
+    }
+
     /// Resets the connection, finished or not.
     pub(super) fn abort(self) {
         if let Err(error) = self.stream.set_zero_linger() {
@@ -140,16 +173,9 @@ impl Leg {
 }
 
 /// Makes a socket that is to be connected, or a listener whose sockets inherit it, fit for legs: reset
-/// by default, and a silently vanished peer is found out (K5).
+/// by default.
 pub(super) fn prepare(socket: &impl AsFd) -> io::Result<()> {
-    let socket = SockRef::from(socket);
-    socket.set_linger(Some(Duration::ZERO))?;
-    socket.set_tcp_keepalive(
-        &TcpKeepalive::new()
-            .with_time(KEEPALIVE_TIME)
-            .with_interval(KEEPALIVE_INTERVAL)
-            .with_retries(KEEPALIVE_RETRIES),
-    )
+    SockRef::from(socket).set_linger(Some(Duration::ZERO))
 }
 
 /// Silence before the first probe: with the probes after it well below the five minutes of the data idle

@@ -3,6 +3,7 @@
 //! Nothing here knows a command or a reply. Floor 2: the session's driver in `proxy` decides when to
 //! lease, dial and relay; these modules only do it, and tell truthfully how it ended.
 
+pub mod alarm;
 pub mod dial;
 pub mod host;
 pub mod leg;

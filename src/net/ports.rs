@@ -6,38 +6,42 @@
 //! the lease it belongs to.
 //!
 //! ```text
-//!   lease() ─▶ waiting ── own connection accepted ─▶ used up (the port is free for others at once)
+//!   lease() ─▶ waiting ── own connection accepted ─▶ used up (the port is free for others at once, and
+//!                 │                                   may be kept open for them, see `warm`)
 //!                 └───── dropped ─▶ in quarantine for this client (P11)
 //! ```
 //!
 //! # Invariants
 //! - A port is within the range, in LISTEN before the lease exists (P6), and never leased twice to a client.
-//! - A listener exists exactly while a lease waits on it; when its last one goes it is closed at once, and
-//!   the kernel resets what was still queued (K6, P13).
+//! - A listener exists while a lease waits on it. When its last one goes it is closed at once, and the kernel
+//!   resets what was still queued (K6, P13); or it is kept warm, and what is queued is reset then.
 //! - Ports are drawn by a CSPRNG, uniformly from those this client may have (P11).
 //! - No waker runs while the table is locked.
 //!
 //! One lock guards it all: a port is checked, bound and listed in one step, a few microseconds each.
 
 mod quarantine;
+mod room;
+mod warm;
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::task::{Context, Poll, Waker};
 
-use rand::RngExt;
 use rand::seq::SliceRandom;
-use tokio::net::{TcpListener, TcpStream};
+use rand::{Rng, RngExt};
 use tokio::time::Instant;
 
 use self::quarantine::Quarantine;
+use self::room::{Shared, Slot, lock};
+use self::warm::{Drawn, WARMTH, Warm};
 use super::dial::poll_arrival;
-use super::leg::{self, Leg};
-use super::socket::{self, normalise, normalise_socket};
+use super::leg::Leg;
+use super::socket::{normalise, normalise_socket};
 use crate::config::PeerCheck;
 
 /// The passive ports of one listener.
@@ -110,6 +114,7 @@ impl PassivePorts {
                 open: HashMap::new(),
                 clients: HashMap::new(),
                 quarantine: Quarantine::default(),
+                warm: Warm::default(),
             }),
         }
     }
@@ -121,11 +126,16 @@ impl PassivePorts {
         peer_check: PeerCheck,
         leases_per_client: usize,
     ) {
-        self.table().rules = Rules {
+        let rules = Rules {
             range,
             peer_check,
             leases_per_client,
         };
+        let mut table = self.table();
+        table.rules = rules;
+        let cold = table.warm.take_all();
+        drop(table);
+        drop(cold);
     }
 
     /// Leases that ended without a connection, in all. Many of them tell of a firewall before the range.
@@ -178,6 +188,9 @@ impl PassivePorts {
             state: Mutex::default(),
         });
         let mut random = rand::rng();
+        if let Some(address) = self.try_warm(&mut table, vip, &slot, &mut random) {
+            return Ok(self.promise(&mut table, address, slot));
+        }
         for _ in 0..TRIES {
             let port = random.random_range(range.clone());
             if Self::try_port(&mut table, SocketAddr::new(vip, port), &slot)? {
@@ -185,6 +198,7 @@ impl PassivePorts {
             }
         }
         // Hardly any is left: look at each once, in an order as random as the draws were.
+        drop(table.warm.take_all());
         let mut ports: Vec<u16> = range.clone().collect();
         ports.shuffle(&mut random);
         for port in ports {
@@ -222,16 +236,66 @@ impl PassivePorts {
             }
             return Ok(usable);
         }
-        match open(address) {
-            Ok(listener) => {
-                let room = Arc::new(Room::default());
-                room.enter(Arc::clone(slot));
-                table.open.insert(address, Shared { listener, room });
+        match Shared::open(address, slot) {
+            Ok(shared) => {
+                table.open.insert(address, shared);
                 Ok(true)
             }
             // Someone else's socket: K1.
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(false),
+            // Descriptors may be short.
+            Err(_) if !table.warm.is_empty() => {
+                drop(table.warm.take_all());
+                Self::try_port(table, address, slot)
+            }
             Err(source) => Err(LeaseError::Bind { address, source }),
+        }
+    }
+
+    /// Lends `slot` a listener that was kept, where the address of a connection tells whose it is. Who was
+    /// queued on one is reset, and counts as refused.
+    fn try_warm(
+        &self,
+        table: &mut Table,
+        vip: IpAddr,
+        slot: &Arc<Slot>,
+        random: &mut impl Rng,
+    ) -> Option<SocketAddr> {
+        if slot.peer_check != PeerCheck::Strict {
+            return None;
+        }
+        let (address, shared) = match table.warm.draw(vip, random) {
+            Drawn::None => return None,
+            Drawn::Quiet(address, shared) => (address, shared),
+            Drawn::Disturbed => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
+        };
+        if table.quarantine.holds((address, slot.client), slot.session) {
+            return None;
+        }
+        shared.room.enter(Arc::clone(slot));
+        table.open.insert(address, shared);
+        Some(address)
+    }
+
+    /// Closes the listeners that were kept for too long, as long as there are any.
+    async fn sweep(ports: Weak<Self>) {
+        loop {
+            tokio::time::sleep(WARMTH / 2).await;
+            let Some(ports) = ports.upgrade() else {
+                return;
+            };
+            let mut table = ports.table();
+            let old = table.warm.take_old(Instant::now());
+            let is_over = table.warm.is_empty();
+            table.warm.is_swept = !is_over;
+            drop(table);
+            drop(old);
+            if is_over {
+                return;
+            }
         }
     }
 
@@ -248,11 +312,24 @@ impl PassivePorts {
         lock(&self.table)
     }
 
+    /// Keeps the listener whose last lease was used up, if it may be lent again.
+    fn keep_warm(self: &Arc<Self>, table: &mut Table, address: SocketAddr, left: Option<Shared>) {
+        if table.rules.peer_check != PeerCheck::Strict {
+            return;
+        }
+        let Some(shared) = left else { return };
+        let range = table.rules.range.clone();
+        let closed = table.warm.keep(address, shared, &range, Instant::now());
+        if closed.is_none() && !std::mem::replace(&mut table.warm.is_swept, true) {
+            tokio::spawn(Self::sweep(Arc::downgrade(self)));
+        }
+    }
+
     /// Accepts what is queued at `address`, and gives each connection to the lease it belongs to. Ready
     /// when the listener failed or `slot` has been served. The wakers returned are to be woken when the
     /// table is unlocked.
     fn poll_sort(
-        &self,
+        self: &Arc<Self>,
         address: SocketAddr,
         slot: &Arc<Slot>,
         cx: &Context<'_>,
@@ -277,7 +354,8 @@ impl PassivePorts {
                         .room
                         .find(|one| one.peer_check.allows(one.client, peer))
                     {
-                        table.remove(address, &owner);
+                        let (_, left) = table.remove(address, &owner);
+                        self.keep_warm(&mut table, address, left);
                         wakers.extend(owner.serve(stream));
                     } else {
                         tracing::debug!(%peer, %address, "foreign data connection reset");
@@ -309,7 +387,7 @@ impl Lease {
     /// again. An error is the listener's, commonly the limit on open files.
     pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Leg>> {
         if let Some(stream) = self.slot.arrival(cx.waker()) {
-            return Poll::Ready(Ok(Leg::new(stream)));
+            return Poll::Ready(Ok(Leg::accepted(stream)));
         }
         let (sorted, wakers) = self.ports.poll_sort(self.address, &self.slot, cx);
         for waker in wakers {
@@ -318,7 +396,7 @@ impl Lease {
         match sorted {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             _ => match self.slot.arrival(cx.waker()) {
-                Some(stream) => Poll::Ready(Ok(Leg::new(stream))),
+                Some(stream) => Poll::Ready(Ok(Leg::accepted(stream))),
                 None => Poll::Pending,
             },
         }
@@ -328,11 +406,14 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let mut table = self.ports.table();
-        if table.remove(self.address, &self.slot) {
+        let (has_waited, left) = table.remove(self.address, &self.slot);
+        if has_waited {
             let key = (self.address, self.slot.client);
             table.quarantine.add(key, self.slot.session, Instant::now());
             self.ports.unused.fetch_add(1, Ordering::Relaxed);
         }
+        drop(table);
+        drop(left);
     }
 }
 
@@ -343,130 +424,28 @@ struct Table {
     /// Leases waiting, by client.
     clients: HashMap<IpAddr, usize>,
     quarantine: Quarantine,
+    warm: Warm,
 }
 
 impl Table {
-    /// Ends the wait of `slot`, and closes the listener that nobody waits on any more. False when it
-    /// did not wait.
-    fn remove(&mut self, address: SocketAddr, slot: &Arc<Slot>) -> bool {
+    /// Ends the wait of `slot`. Whether it did wait, and the listener that nobody waits on any more.
+    fn remove(&mut self, address: SocketAddr, slot: &Arc<Slot>) -> (bool, Option<Shared>) {
         let Some(shared) = self.open.get(&address) else {
-            return false;
+            return (false, None);
         };
         if !shared.room.leave(slot) {
-            return false;
+            return (false, None);
         }
-        if shared.room.is_empty() {
-            self.open.remove(&address);
-        }
+        let is_left = shared.room.is_empty();
+        let left = is_left.then(|| self.open.remove(&address)).flatten();
         if let Some(leases) = self.clients.get_mut(&slot.client) {
             *leases -= 1;
             if *leases == 0 {
                 self.clients.remove(&slot.client);
             }
         }
-        true
+        (true, left)
     }
-}
-
-/// A listener and the leases that wait on it.
-struct Shared {
-    listener: TcpListener,
-    room: Arc<Room>,
-}
-
-/// The leases that wait on one listener. It is also the listener's waker, for tokio keeps only the last:
-/// it wakes them all. So it must not own the listener, which owns the waker.
-#[derive(Default)]
-struct Room(Mutex<Vec<Arc<Slot>>>);
-
-impl Room {
-    fn enter(&self, slot: Arc<Slot>) {
-        lock(&self.0).push(slot);
-    }
-
-    fn leave(&self, slot: &Arc<Slot>) -> bool {
-        let mut slots = lock(&self.0);
-        let before = slots.len();
-        slots.retain(|one| !Arc::ptr_eq(one, slot));
-        slots.len() < before
-    }
-
-    fn holds(&self, slot: &Arc<Slot>) -> bool {
-        lock(&self.0).iter().any(|one| Arc::ptr_eq(one, slot))
-    }
-
-    /// Whether `newcomer` can share the listener with those that are there: the address of a connection
-    /// must tell whose it is (P18).
-    fn takes(&self, newcomer: &Slot) -> bool {
-        let is_in_the_way =
-            |one: &Slot| one.client == newcomer.client || one.peer_check != PeerCheck::Strict;
-        newcomer.peer_check == PeerCheck::Strict && self.find(is_in_the_way).is_none()
-    }
-
-    fn find(&self, wanted: impl Fn(&Slot) -> bool) -> Option<Arc<Slot>> {
-        lock(&self.0)
-            .iter()
-            .find(|slot| wanted(slot))
-            .map(Arc::clone)
-    }
-
-    fn is_empty(&self) -> bool {
-        lock(&self.0).is_empty()
-    }
-}
-
-impl Wake for Room {
-    fn wake(self: Arc<Self>) {
-        let slots = lock(&self.0).clone();
-        for waker in slots
-            .iter()
-            .filter_map(|slot| lock(&slot.state).waker.take())
-        {
-            waker.wake();
-        }
-    }
-}
-
-/// One lease's place on a listener.
-struct Slot {
-    client: IpAddr,
-    session: u64,
-    peer_check: PeerCheck,
-    state: Mutex<SlotState>,
-}
-
-#[derive(Default)]
-struct SlotState {
-    waker: Option<Waker>,
-    /// The connection, until the lease's own task takes it.
-    arrived: Option<TcpStream>,
-}
-
-impl Slot {
-    /// Takes the connection, or leaves `waker` to be told of it.
-    fn arrival(&self, waker: &Waker) -> Option<TcpStream> {
-        let mut state = lock(&self.state);
-        let arrived = state.arrived.take();
-        state.waker = arrived.is_none().then(|| waker.clone());
-        arrived
-    }
-
-    fn serve(&self, stream: TcpStream) -> Option<Waker> {
-        let mut state = lock(&self.state);
-        state.arrived = Some(stream);
-        state.waker.take()
-    }
-}
-
-fn open(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket::bound(address)?;
-    leg::prepare(&socket)?;
-    socket::listen(socket, BACKLOG)
-}
-
-/// A lock is poisoned by a panic that left nothing half done: every change here is a single step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Random draws before every port is looked at: enough unless nine of ten ports are taken.
@@ -474,9 +453,6 @@ const TRIES: usize = 32;
 
 /// Connections sorted in one poll.
 const ACCEPTS: usize = 32;
-
-/// Connections the kernel keeps for a listener, which is polled by every lease on it.
-const BACKLOG: i32 = 64;
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,9 @@
 //! One direction of a relay: reads one leg, writes the other, and hands the end on.
 //!
 //! ```text
-//!            ┌── nothing to write ──┐                        ┌─ the reader is gone, its bytes were stray
-//!            ▼                      │                        │
-//!         Moving: fill ─▶ store ─▶ flush ─▶ … EOF, FIN sent ─▶ Done ◀─ EOF ─ Discarding ◀─┘
+//!            ┌── nothing to write ──┐                                ┌─ the reader is gone, its bytes were stray
+//!            ▼                      │                                │
+//!         Moving: fill ─▶ store ─▶ flush ─▶ … EOF ─▶ Ended ─FIN sent─▶ Done ◀─ EOF ─ Discarding ◀─┘
 //! ```
 //! Nothing is read while bytes are stored (D12), so the store is one buffer or one pipe, and there is
 //! none while the source is silent (design decision 11). A small transfer is one read and one write through
@@ -56,6 +56,8 @@ pub(super) enum PumpEvent {
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Stage {
     Moving,
+    /// The source's FIN was read, nothing is stored, and FIN was not handed on.
+    Ended,
     Discarding,
     Done,
 }
@@ -141,26 +143,34 @@ impl Pump {
     }
 
     /// Moves bytes until a leg is to be waited for, or it is another task's turn. Ready once, when the
-    /// source has ended and the destination has got every byte and FIN.
+    /// source has ended and the destination has got every byte and FIN. In the `last` direction that
+    /// FIN may be left to the closing of the leg, which is to follow.
     pub(super) fn poll(
         &mut self,
         from: &Leg,
         to: &Leg,
+        last: bool,
         cx: &mut Context<'_>,
     ) -> Poll<Result<PumpEvent, Broken>> {
+        if self.stage == Stage::Moving {
+            ready!(self.poll_move(from, to, cx))?;
+            self.stage = Stage::Ended;
+        }
         match self.stage {
-            Stage::Moving => self.poll_move(from, to, cx),
+            Stage::Moving => Poll::Pending,
+            Stage::Ended => self.end(to, last),
             Stage::Discarding => self.poll_discard(from, cx),
             Stage::Done => Poll::Pending,
         }
     }
 
+    /// Ready when the source has ended and everything was written.
     fn poll_move(
         &mut self,
         from: &Leg,
         to: &Leg,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<PumpEvent, Broken>> {
+    ) -> Poll<Result<(), Broken>> {
         for _ in 0..TURNS {
             ready!(self.poll_flush(to, cx)).map_err(Broken::Write)?;
             let Poll::Ready(read) = self.poll_fill(from, to, cx)? else {
@@ -169,7 +179,7 @@ impl Pump {
             };
             if read == 0 {
                 self.release();
-                return self.end(to);
+                return Poll::Ready(Ok(()));
             }
         }
         cx.waker().wake_by_ref();
@@ -177,7 +187,7 @@ impl Pump {
     }
 
     /// The source's FIN was read, and nothing is stored.
-    fn end(&mut self, to: &Leg) -> Poll<Result<PumpEvent, Broken>> {
+    fn end(&mut self, to: &Leg, last: bool) -> Poll<Result<PumpEvent, Broken>> {
         match self.end {
             SourceEnd::Distrusted => Poll::Ready(Err(Broken::End)),
             SourceEnd::Ask => {
@@ -187,8 +197,15 @@ impl Pump {
             SourceEnd::Asked => Poll::Pending,
             SourceEnd::Trusted => {
                 self.stage = Stage::Done;
-                let finished = self.finish(to).map(|()| PumpEvent::Finished);
-                Poll::Ready(finished.map_err(Broken::Write))
+                let finished = if last && self.moved == 0 {
+                    to.finish_by_closing()
+                } else {
+                    self.finish(to)
+                };
+                Poll::Ready(match finished {
+                    Ok(()) => Ok(PumpEvent::Finished),
+                    Err(error) => Err(Broken::Write(error)),
+                })
             }
         }
     }
@@ -222,7 +239,7 @@ impl Pump {
             return self.poll_copy(from, to, cx);
         }
         if !matches!(self.store, Store::Pipe(_)) {
-            match Pipe::take() {
+            match Pipe::take(self.moved) {
                 Ok(pipe) => self.store = Store::Pipe(pipe),
                 Err(error) => return self.fall_back(&error, from, to, cx),
             }
@@ -346,8 +363,8 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// Bytes after which a transfer is long: most files and listings end before, and save the pipe.
 const SPLICE_AFTER: u64 = 64 << 10;
 
-/// Reads in one poll, so that the control connection of the same task has its turn: about 4 MiB through
-/// the largest pipe.
+/// Reads in one poll, so that the control connection of the same task has its turn: about 16 MiB through
+/// the largest pipe, some two milliseconds.
 const TURNS: usize = 16;
 
 #[cfg(test)]

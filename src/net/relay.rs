@@ -1,8 +1,8 @@
 //! Two legs and what flows between them, until both directions ended or something broke.
 //!
 //! ```text
-//!                 EOF of one leg, all written, FIN sent         the other leg's EOF
-//!   both moving ──────────── Finished(direction) ────▶ one moving ─────── Finished ─────▶ Ended(Ok)
+//!                 EOF of one leg, all written, FIN sent         the other leg's EOF, the same
+//!   both moving ──────────── Finished(direction) ────▶ one moving ──────────────────────▶ Ended(Ok)
 //!        │                                                 │
 //!        └─ reset, network failure, idle ──────────────────┴────────▶ both legs reset, Ended(Cut)
 //! ```
@@ -20,12 +20,12 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::leg::Leg;
 use super::pump::{Broken, Pump, PumpEvent, Splicing};
 use crate::ending::{Cause, Moved, Side};
@@ -45,6 +45,7 @@ pub enum RelayEvent {
     /// The client's FIN was read and waits to be trusted or not, see [`Relay::ask_at_client_end`].
     AtClientEnd,
     /// The end of this direction was read, every byte was written to the other leg, and its FIN was sent.
+    /// Not told of the direction that ends last.
     Finished(Direction),
     /// It is over, both legs are closed. Told again at every later poll.
     Ended(Outcome),
@@ -153,6 +154,14 @@ impl Legs {
             Direction::ToClient => &mut self.client,
         }
     }
+
+    fn keep_alive(&self) {
+        for leg in [&self.client, &self.backend] {
+            if let Err(error) = leg.keep_alive() {
+                tracing::debug!(%error, "no keepalive on a data connection");
+            }
+        }
+    }
 }
 
 /// The two pumps and the clock.
@@ -172,7 +181,7 @@ impl Flow {
             to_backend: Pump::new(splicing),
             to_client: Pump::new(splicing),
             idle,
-            timer: IdleTimer::new(idle),
+            timer: IdleTimer::new(),
         }
     }
 
@@ -181,13 +190,14 @@ impl Flow {
         for direction in DIRECTIONS {
             if let Poll::Ready(step) = self.poll_pump(direction, legs, cx) {
                 self.timer.touch();
-                return Poll::Ready(step);
+                return Poll::Ready(if step.is_continue() && self.is_done() {
+                    ControlFlow::Break(Ok(()))
+                } else {
+                    step
+                });
             }
         }
-        if DIRECTIONS
-            .into_iter()
-            .all(|direction| self.pump(direction).is_done())
-        {
+        if self.is_done() {
             return Poll::Ready(ControlFlow::Break(Ok(())));
         }
         // After the pumps: what they get told by reading or writing needs no asking.
@@ -206,14 +216,23 @@ impl Flow {
         } else {
             self.idle
         };
-        ready!(self.timer.poll(limit, cx));
-        Poll::Ready(ControlFlow::Break(self.expire(legs)))
+        loop {
+            match ready!(self.timer.poll(limit, cx)) {
+                Due::Keepalive => legs.keep_alive(),
+                Due::Idle => return Poll::Ready(ControlFlow::Break(self.expire(legs))),
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.to_backend.is_done() && self.to_client.is_done()
     }
 
     fn poll_pump(&mut self, direction: Direction, legs: &Legs, cx: &mut Context<'_>) -> Poll<Step> {
         loop {
             let (from, to) = legs.ends(direction);
-            match ready!(self.pump_mut(direction).poll(from, to, cx)) {
+            let last = self.pump(reverse(direction)).is_done();
+            match ready!(self.pump_mut(direction).poll(from, to, last, cx)) {
                 Ok(PumpEvent::Finished) => {
                     return Poll::Ready(ControlFlow::Continue(RelayEvent::Finished(direction)));
                 }
@@ -268,8 +287,8 @@ impl Flow {
                 cause: Cause::Idle,
             });
         }
-        if let Err(error) = legs.backend.finish() {
-            tracing::debug!(%error, "the backend did not wait for the end of its data connection");
+        if let Err(error) = legs.backend.finish_by_closing() {
+            tracing::warn!(%error, "the end of a data connection could not be handed to its backend");
         }
         Ok(())
     }
@@ -331,17 +350,29 @@ impl Cut {
     }
 }
 
-/// Re-armed when it fires and not for every byte: `last` is what counts.
+/// How long nothing has moved; `last` is what counts. It rings first when the relay has lived for some time.
 struct IdleTimer {
-    sleep: Pin<Box<Sleep>>,
+    alarm: Alarm,
     last: Instant,
+    /// Until when the relay is too young for keepalive; none once that has been told.
+    youth: Option<Instant>,
+}
+
+/// What the time has come for.
+enum Due {
+    /// Once: the legs are worth keepalive. Most never are.
+    Keepalive,
+    /// Nothing has moved for too long.
+    Idle,
 }
 
 impl IdleTimer {
-    fn new(limit: Duration) -> Self {
+    fn new() -> Self {
+        let now = Instant::now();
         Self {
-            sleep: Box::pin(tokio::time::sleep(limit)),
-            last: Instant::now(),
+            alarm: Alarm::default(),
+            last: now,
+            youth: Some(now + YOUTH),
         }
     }
 
@@ -349,18 +380,14 @@ impl IdleTimer {
         self.last = Instant::now();
     }
 
-    fn poll(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<Due> {
         let due = self.last + limit;
-        if self.sleep.deadline() > due {
-            self.sleep.as_mut().reset(due);
+        if let Some(youth) = self.youth {
+            ready!(self.alarm.poll(youth.min(due), cx));
+            self.youth = None;
+            return Poll::Ready(Due::Keepalive);
         }
-        loop {
-            ready!(self.sleep.as_mut().poll(cx));
-            if self.sleep.deadline() >= due {
-                return Poll::Ready(());
-            }
-            self.sleep.as_mut().reset(due);
-        }
+        self.alarm.poll(due, cx).map(|()| Due::Idle)
     }
 }
 
@@ -396,6 +423,10 @@ fn is_of_the_network(error: &io::Error) -> bool {
 }
 
 const DIRECTIONS: [Direction; 2] = [Direction::ToBackend, Direction::ToClient];
+
+/// After this a relay's legs get keepalive. Next to the minute of silence before the first probe it is
+/// nothing, and hardly any file of a few KiB takes as long.
+const YOUTH: Duration = Duration::from_secs(5);
 
 /// How long a client may keep a finished download's connection open. It has been sent every byte and FIN,
 /// and the kernel goes on delivering them after the leg is closed (D4); only descriptors are saved.

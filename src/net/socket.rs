@@ -2,17 +2,22 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Listens for control connections. A wildcard IPv6 address takes IPv6 only: IPv4 has a listener of its
-/// own, so that no address is seen in two forms (V2).
-pub fn control_listener(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
-    let socket = bound(address)?;
-    listen(socket, backlog)
+/// Listens for control connections at a bound socket. They are born prepared: the kernel hands down what
+/// [`prepare_control`] sets.
+pub fn control_listener(
+    bound: Socket,
+    backlog: i32,
+    keepalive: Duration,
+) -> io::Result<TcpListener> {
+    prepare_control(&bound, keepalive)?;
+    listen(bound, backlog)
 }
 
 /// As [`bound`], at an address that this host does not have yet: the virtual IP of a stand-by, which VRRP or
@@ -28,7 +33,8 @@ pub fn bound_ahead(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// A non-blocking TCP socket that is bound to `address`, which may be in `TIME_WAIT` (K2).
+/// A non-blocking TCP socket that is bound to `address`, which may be in `TIME_WAIT` (K2). A wildcard IPv6
+/// address takes IPv6 only: IPv4 has a listener of its own, so that no address is seen in two forms (V2).
 pub fn bound(address: SocketAddr) -> io::Result<Socket> {
     let socket = unbound(address)?;
     socket.bind(&address.into())?;
@@ -38,10 +44,9 @@ pub fn bound(address: SocketAddr) -> io::Result<Socket> {
 fn unbound(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
-        Type::STREAM,
+        Type::STREAM.nonblocking(),
         Some(Protocol::TCP),
     )?;
-    socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -58,8 +63,8 @@ pub fn listen(socket: Socket, backlog: i32) -> io::Result<TcpListener> {
 /// Sets what a control connection needs on either side of ftplb, before its first read: urgent bytes
 /// stay in their place in the stream (T1), a line is sent as one segment at once (R11), and a peer that
 /// vanished is found out within `keepalive` and half as much again (K5).
-pub fn prepare_control(stream: &TcpStream, keepalive: Duration) -> io::Result<()> {
-    let socket = SockRef::from(stream);
+pub fn prepare_control(socket: &impl AsFd, keepalive: Duration) -> io::Result<()> {
+    let socket = SockRef::from(socket);
     let interval = (keepalive / (2 * KEEPALIVE_RETRIES)).max(Duration::from_secs(1));
     socket.set_out_of_band_inline(true)?;
     socket.set_tcp_nodelay(true)?;

@@ -4,7 +4,7 @@
 //! of [`ControlStream`], to which a stream can be changed in mid-session on either leg independently.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -87,11 +87,5 @@ impl ControlStream {
     pub fn shut(&self) -> io::Result<()> {
         let Self::Plain(stream) = self;
         SockRef::from(stream).shutdown(Shutdown::Write)
-    }
-
-    /// The local address.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        let Self::Plain(stream) = self;
-        stream.local_addr()
     }
 }

@@ -9,6 +9,7 @@
 //! ```
 
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -26,6 +27,7 @@ use crate::diagnosis::Diagnosis;
 use crate::health::{CheckId, CheckState, Verdict};
 use crate::ops::probe::{self, Finding, ProbeError};
 use crate::proxy::pins::Pins;
+use crate::telemetry::sparse::Sparse;
 
 /// Every check of the process.
 pub struct Checks {
@@ -123,6 +125,8 @@ pub struct Run {
     pins: Arc<Pins>,
     prober: Prober,
     stop: CancellationToken,
+    /// Keeps checks that can not be made out of the log.
+    not_made: Sparse,
     /// Held while subscribers are told, so that none hears an older verdict after a newer one.
     state: Mutex<CheckState>,
     subscribers: Mutex<Vec<(u64, Subscriber)>>,
@@ -194,6 +198,7 @@ impl Checks {
             pins: Arc::clone(pins),
             prober: Arc::clone(&self.prober),
             stop: self.stop.clone(),
+            not_made: Sparse::new(Instant::now().into_std()),
             subscribers: Mutex::default(),
             last_key: AtomicU64::new(0),
             task: OnceLock::new(),
@@ -235,6 +240,19 @@ impl Run {
         }
         let is_coming = state.verdict() == Verdict::Down;
         state.is_doubted() && (!is_coming || self.subject.check.fast_recovery)
+    }
+}
+
+impl Run {
+    fn note_not_made(&self, error: &ProbeError) {
+        if let Some(suppressed) = self.not_made.pass(Instant::now().into_std()) {
+            let cause = error.source().map(ToString::to_string);
+            tracing::error!(
+                address = %self.subject.address, %error, cause, suppressed,
+                "a health check could not be made, for want of descriptors, ports or memory of this host: \
+                 the verdict stays"
+            );
+        }
     }
 }
 
@@ -300,7 +318,14 @@ async fn keep_checking(run: Weak<Run>, check: HealthCheck) {
         };
         let result = probing.await;
         let Some(run) = run.upgrade() else { return };
-        let is_doubted = run.take(&result, started.elapsed());
+        let is_doubted = match &result {
+            Err(error) if error.is_of_this_host() => {
+                // Backends must not be down because ftplb has no descriptor left to ask them.
+                run.note_not_made(error);
+                false
+            }
+            _ => run.take(&result, started.elapsed()),
+        };
         drop(run);
         // After a failure the pause counts from its end, as keepalived's does: a server that lets checks run
         // into their timeout gets the same time to come to itself.

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing_appender::non_blocking::ErrorCounter;
 
 use crate::config::diff::Change;
 use crate::net::ports::PassivePorts;
@@ -15,6 +14,7 @@ use crate::ops::checks::Checks;
 use crate::ops::members::Members;
 use crate::ops::notify::Notifier;
 use crate::proxy::service::{ProcessParts, Service};
+use crate::telemetry::log::Dropped;
 
 /// Everything that runs beside its tasks.
 pub struct Fleet {
@@ -36,7 +36,7 @@ pub struct Fleet {
     listeners_leaving: Mutex<Vec<LeavingListener>>,
     draining: AtomicBool,
     reloader: mpsc::Sender<Reload>,
-    log_dropped: ErrorCounter,
+    log_dropped: Dropped,
 }
 
 /// An order to go on with the configuration as it is now.
@@ -54,7 +54,7 @@ struct LeavingListener {
 impl Fleet {
     /// A fleet without pools and listeners. Whoever has the other end of `reloader` changes it;
     /// `log_dropped` counts the log lines that were not written.
-    pub fn new(reloader: mpsc::Sender<Reload>, log_dropped: ErrorCounter) -> Self {
+    pub fn new(reloader: mpsc::Sender<Reload>, log_dropped: Dropped) -> Self {
         Self {
             since: Instant::now(),
             process: ProcessParts::default(),
@@ -126,7 +126,7 @@ impl Fleet {
             pool.publish(Instant::now());
         }
         let metrics = &self.process.metrics;
-        metrics.set_log_lines_dropped(self.log_dropped.dropped_lines());
+        metrics.set_log_lines_dropped(self.log_dropped.lines());
     }
 
     /// Looks after what leaves, until told to stop.

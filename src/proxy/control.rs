@@ -17,11 +17,11 @@ use std::time::Instant;
 
 use tokio::net::TcpStream;
 use tokio::sync::futures::OwnedNotified;
-use tokio::time::Sleep;
 
 use crate::balance::BackendId;
 use crate::ending::{Cause, Ending, Side};
 use crate::ftp::line::Framer;
+use crate::net::alarm::Alarm;
 use crate::net::stream::ControlStream;
 use crate::proxy::data::DataConnection;
 use crate::proxy::dialling::Dialling;
@@ -48,7 +48,7 @@ pub(super) struct Driver {
     pub(super) tried: Vec<BackendId>,
     /// When the backend's control connection stood, until it greeted.
     pub(super) connected: Option<Instant>,
-    pub(super) alarm: Option<Pin<Box<Sleep>>>,
+    pub(super) alarm: Alarm,
     pub(super) order: Pin<Box<OwnedNotified>>,
     pub(super) record: SessionRecord,
     pub(super) admission: Admission,
@@ -70,7 +70,7 @@ impl Driver {
             seat: None,
             tried: Vec::new(),
             connected: None,
-            alarm: None,
+            alarm: Alarm::default(),
             order: Box::pin(admission.entry.changed().notified_owned()),
             record: SessionRecord::new(Arc::clone(&service), Arc::clone(&admission.entry)),
             service,

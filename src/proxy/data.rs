@@ -17,6 +17,7 @@ use tokio::time::Sleep;
 
 use crate::ending::{Ending, Moved, Phase, Side};
 use crate::net::dial::BackendListener;
+use crate::net::host;
 use crate::net::leg::Leg;
 use crate::net::ports::Lease;
 use crate::net::relay::{Relay, RelayEvent};
@@ -190,7 +191,14 @@ fn accepted(result: io::Result<Leg>) -> (Stage, Happened) {
 
 fn dialled(side: Side, other: Option<Leg>, result: io::Result<Leg>) -> (Stage, Happened) {
     let stage = match (side, other, result) {
-        (_, _, Err(error)) => return (Stage::Over, Happened::DialFailed(side, error)),
+        (side, _, Err(error)) => {
+            let side = if host::is_short(&error) {
+                Side::Balancer
+            } else {
+                side
+            };
+            return (Stage::Over, Happened::DialFailed(side, error));
+        }
         (_, None, Ok(leg)) => Stage::First(leg),
         (side, Some(other), Ok(leg)) => {
             let (client, backend) = if side == Side::Client {

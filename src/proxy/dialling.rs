@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use crate::balance::{NoPick, Pick, Request};
 use crate::ftp::line::Framer;
 use crate::net::stream::ControlStream;
-use crate::net::{dial, socket};
+use crate::net::{dial, host, socket};
 use crate::proxy::control::Driver;
 use crate::proxy::party::Party;
 use crate::proxy::room::Seat;
@@ -87,21 +87,25 @@ impl Driver {
         let prepared = result.and_then(|stream| {
             socket::prepare_control(&stream, self.service.settings.timeouts.keepalive)?;
             let local = socket::normalise(stream.local_addr()?.ip());
-            let peer = socket::normalise_socket(stream.peer_addr()?);
-            Ok((stream, local, peer))
+            Ok((stream, local))
         });
-        match prepared {
-            Ok((stream, local, peer)) => {
+        match (prepared, &self.seat) {
+            (Ok((stream, local)), Some(seat)) => {
+                let peer = socket::normalise_socket(seat.pick.target.address);
                 let framer = Framer::replies(self.service.settings.limits.reply_line_bytes);
                 self.backend = Some(Party::new(ControlStream::Plain(stream), framer));
                 self.connected = Some(now);
-                if let Some(seat) = &self.seat {
-                    self.record.note_connected(&seat.pick, now - since);
-                }
+                self.record.note_connected(&seat.pick, now - since);
                 self.session
                     .on_picked(Picked::Connected { local, peer }, now);
             }
-            Err(error) => {
+            (Ok(_), None) => self.session.on_picked(Picked::Failed, now),
+            (Err(error), _) if host::is_short(&error) => {
+                // Another backend may have a port left; this one is not worse for it.
+                self.record.note_short(&error);
+                self.session.on_picked(Picked::Failed, now);
+            }
+            (Err(error), _) => {
                 self.on_backend_failed(&format!("cannot be connected: {error}"), now);
                 self.session.on_picked(Picked::Failed, now);
             }

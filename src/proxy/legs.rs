@@ -1,7 +1,7 @@
 //! The data connections of a session: what the machine orders of them is done here.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -68,13 +68,13 @@ impl Driver {
     }
 
     pub(super) fn listen(&mut self, id: DataId) {
-        let opened = match &self.seat {
-            Some(seat) => self.backend_local().and_then(|local| {
+        let opened = match (&self.seat, self.session.backend_local()) {
+            (Some(seat), Some(local)) => {
                 let backend = socket::normalise(seat.pick.target.address.ip());
                 let refused = Arc::clone(&self.service.backend_peers_refused);
                 BackendListener::open(local, backend, refused)
-            }),
-            None => Err(io::ErrorKind::NotConnected.into()),
+            }
+            _ => Err(io::ErrorKind::NotConnected.into()),
         };
         let event = match opened {
             Ok(listener) => {
@@ -90,14 +90,8 @@ impl Driver {
         self.session.on_data(id, event, Instant::now());
     }
 
-    /// The address that the backend knows this session by (P15, A5).
-    pub(super) fn backend_local(&self) -> io::Result<IpAddr> {
-        let backend = self.backend.as_ref().ok_or(io::ErrorKind::NotConnected)?;
-        Ok(socket::normalise(backend.stream.local_addr()?.ip()))
-    }
-
     pub(super) fn dial_backend(&mut self, id: DataId, port: u16) {
-        let (Some(seat), Ok(local)) = (&self.seat, self.backend_local()) else {
+        let (Some(seat), Some(local)) = (&self.seat, self.session.backend_local()) else {
             return self
                 .session
                 .on_data(id, DataEvent::DialFailed, Instant::now());

@@ -1,6 +1,7 @@
 //! Accepts clients, admits or refuses them, and gives each its driver.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ pub async fn serve(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
+    let mut door = Door::new(&listener, &service.load());
     loop {
         let accepted = tokio::select! {
             biased;
@@ -29,15 +31,24 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => admit(stream, &service.load_full(), &tasks),
+            Ok((stream, client)) => {
+                let service = service.load_full();
+                if let Ok(vip) = door.receive(&listener, &stream, &service) {
+                    admit(stream, client, vip, &service, &tasks);
+                }
+            }
             // The client was gone before its turn came.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::error!(
-                    listener = %service.load().name, %error,
-                    "cannot accept clients; if there are too many open files, raise the limit or \
-                     lower limits.sessions"
-                );
+                let service = service.load();
+                if let Some(suppressed) = service.shortages.pass(Instant::now()) {
+                    tracing::error!(
+                        listener = %service.name, %error, suppressed,
+                        "cannot accept clients, they wait; if there are too many open files, raise the \
+                         limit or lower limits.sessions"
+                    );
+                }
+                drop(service);
                 // Whoever waits in the backlog is not lost; trying at once would only burn CPU.
                 tokio::time::sleep(PAUSE).await;
             }
@@ -46,26 +57,67 @@ pub async fn serve(
     // A connection in the backlog has been made; closing it would be a reset.
     if let Ok(listener) = listener.into_std() {
         let accept = || {
-            let (stream, _) = listener.accept()?;
+            let (stream, client) = listener.accept()?;
             stream.set_nonblocking(true)?;
-            TcpStream::from_std(stream)
+            let stream = TcpStream::from_std(stream)?;
+            let vip = door.vip(&stream)?;
+            Ok::<_, io::Error>((stream, client, vip))
         };
         let waiting = std::iter::from_fn(|| accept().ok()).take(MOST_AT_THE_END);
-        for stream in waiting {
-            admit(stream, &service.load_full(), &tasks);
+        for (stream, client, vip) in waiting {
+            admit(stream, client, vip, &service.load_full(), &tasks);
         }
     }
 }
 
-fn admit(stream: TcpStream, service: &Arc<Service>, tasks: &TaskTracker) {
-    let keepalive = service.settings.timeouts.keepalive;
-    let prepared = socket::prepare_control(&stream, keepalive)
-        .and_then(|()| Ok((stream.peer_addr()?, stream.local_addr()?)));
-    // A client that is gone already needs no session.
-    let Ok((peer, local)) = prepared else { return };
+/// What is known of a listening socket's connections without asking the kernel for each.
+struct Door {
+    /// What they are born with; a reload may change it.
+    keepalive: Duration,
+    /// Where they connected to, unless the listener is at a wildcard address.
+    vip: Option<SocketAddr>,
+}
+
+impl Door {
+    fn new(listener: &TcpListener, service: &Service) -> Self {
+        let is_one = |address: &SocketAddr| !address.ip().is_unspecified();
+        Self {
+            keepalive: service.settings.timeouts.keepalive,
+            vip: listener.local_addr().ok().filter(is_one),
+        }
+    }
+
+    /// The virtual IP of a new connection, which is prepared then. An error means that the client is gone.
+    fn receive(
+        &mut self,
+        listener: &TcpListener,
+        stream: &TcpStream,
+        service: &Service,
+    ) -> io::Result<SocketAddr> {
+        let wanted = service.settings.timeouts.keepalive;
+        if self.keepalive != wanted {
+            socket::prepare_control(listener, wanted)?;
+            socket::prepare_control(stream, wanted)?;
+            self.keepalive = wanted;
+        }
+        self.vip(stream)
+    }
+
+    fn vip(&self, stream: &TcpStream) -> io::Result<SocketAddr> {
+        self.vip.map_or_else(|| stream.local_addr(), Ok)
+    }
+}
+
+fn admit(
+    stream: TcpStream,
+    client: SocketAddr,
+    vip: SocketAddr,
+    service: &Arc<Service>,
+    tasks: &TaskTracker,
+) {
     let (client, vip) = (
-        socket::normalise_socket(peer),
-        socket::normalise_socket(local),
+        socket::normalise_socket(client),
+        socket::normalise_socket(vip),
     );
     let limits = &service.settings.limits;
     // A balancer that is full must not find its backends down for that.

@@ -88,6 +88,17 @@ impl SessionRecord {
         }
     }
 
+    /// Nobody could be connected, for want of something that this host gives.
+    pub(super) fn note_short(&self, error: &io::Error) {
+        if let Some(suppressed) = self.service.shortages.pass(Instant::now()) {
+            tracing::error!(
+                session = self.entry.id, %error, suppressed,
+                "cannot connect to any backend: this host is short of it; lower limits.sessions, or raise the \
+                 limit on open files, net.ipv4.ip_local_port_range or memory, whichever the error names"
+            );
+        }
+    }
+
     /// What a session shows to be wrong with a backend. Its advice is given once an hour, however many
     /// sessions show it.
     pub(super) fn note_diagnosis(&self, pick: &Pick, diagnosis: Diagnosis, now: Instant) {
@@ -137,7 +148,8 @@ impl SessionRecord {
                 tracing::warn!(session, %client, backend, %error, "cannot connect to the backend's data port");
             }
             Side::Balancer => {
-                tracing::error!(session, %client, backend, %error, "cannot accept a data connection");
+                tracing::error!(session, %client, backend, %error, "cannot make a data connection, for want of \
+                 descriptors, ports or memory of this host");
             }
         }
     }

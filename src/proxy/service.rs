@@ -41,6 +41,8 @@ pub struct Service {
     pub refused_leases: Sparse,
     /// The same for backends that can not take a session.
     pub failed_backends: Sparse,
+    /// The same for what this host is short of.
+    pub shortages: Sparse,
     /// The same for sessions without a backend.
     pub without_backend: Sparse,
     /// Where sessions are counted when they end.
@@ -121,6 +123,7 @@ impl Service {
             refused_sessions: Sparse::new(now),
             refused_leases: Sparse::new(now),
             failed_backends: Sparse::new(now),
+            shortages: Sparse::new(now),
             without_backend: Sparse::new(now),
             ports,
             pool: Arc::clone(&pool.pool),

@@ -118,29 +118,13 @@ impl Driver {
         Poll::Pending
     }
 
-    /// The timer is not moved for every line: it is left to fire early, and set anew then.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         self.session.note_mid_line(self.client.is_mid_line(), now);
         let Some(deadline) = self.session.deadline() else {
             return Poll::Pending;
         };
-        if deadline <= now {
-            return Poll::Ready(());
-        }
         let at = tokio::time::Instant::from_std(deadline);
-        let alarm = self
-            .alarm
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
-        if alarm.deadline() > at || alarm.is_elapsed() {
-            alarm.as_mut().reset(at);
-        }
-        while alarm.as_mut().poll(cx).is_ready() {
-            if deadline <= Instant::now() {
-                return Poll::Ready(());
-            }
-            alarm.as_mut().reset(at);
-        }
-        Poll::Pending
+        self.alarm.poll(at, cx)
     }
 }

@@ -21,8 +21,10 @@ use crate::session::{Action, Tell, replies};
 impl Session {
     /// A line of the client: now, or when what it depends on is known (S1, F11).
     pub(super) fn on_command(&mut self, line: ClientLine, now: Instant) {
+        // Blank lines say nothing of who speaks: PROXY protocol 2 begins with two of them.
         if let ClientLine::Whole { text, .. } = &line
             && !self.flags.spoken
+            && !text.is_empty()
         {
             self.flags.spoken = true;
             if command::is_foreign_protocol(text) {

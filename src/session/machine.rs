@@ -14,7 +14,7 @@
 //! ftplb has greeted itself does not see the backend's 220, so that counts as begun with its last line.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -37,7 +37,7 @@ pub struct Session {
     pub(super) client: SocketAddr,
     pub(super) vip: SocketAddr,
     /// The address the backend sees and the backend's own, once connected.
-    pub(super) backend: Option<(std::net::IpAddr, SocketAddr)>,
+    pub(super) backend: Option<(IpAddr, SocketAddr)>,
     pub(super) phase: State,
     pub(super) login: Login,
     /// The name of the last USER, until it has logged in.
@@ -193,6 +193,11 @@ impl Session {
     /// When the client or the backend last said something, or data last ended.
     pub fn last_activity(&self) -> Instant {
         self.last_activity
+    }
+
+    /// The address that the backend knows this session by, once there is one (P15, A5).
+    pub fn backend_local(&self) -> Option<IpAddr> {
+        self.backend.map(|(local, _)| local)
     }
 
     /// The answer to [`Action::Pick`].

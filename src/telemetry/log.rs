@@ -1,18 +1,22 @@
 //! Logs: to standard error or a file, as text for people or JSON for machines.
 //!
 //! Lines are written by a thread of their own behind a bounded queue: whoever reads them, or a disk that
-//! hangs, may stop without stopping a session. Lines that find the queue full are dropped and counted.
+//! hangs, may stop without stopping a session. Lines that find the queue or the disk full are dropped and
+//! counted.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 use crate::config::{Log, LogFormat};
+use queue::{Queue, Writer};
+
+mod queue;
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +29,9 @@ pub enum LogError {
         /// What the system said.
         source: io::Error,
     },
+    /// There is no thread for the log.
+    #[error("cannot start a thread for the log")]
+    Thread(#[source] io::Error),
     /// `log.filter` is not in the syntax of `EnvFilter`.
     #[error("log filter `{filter}` is not understood; try `info` or `ftplb=debug`")]
     Filter {
@@ -38,9 +45,20 @@ pub enum LogError {
 /// The log of a process, while it lives. What is queued is written when it is dropped.
 #[must_use = "the last lines are lost without it"]
 pub struct Logging {
-    dropped: ErrorCounter,
+    dropped: Dropped,
     filter: FilterSwitch,
-    _writer: WorkerGuard,
+    _writer: Writer,
+}
+
+/// Counts the lines that were dropped because nobody took them, or not fast enough.
+#[derive(Clone, Debug, Default)]
+pub struct Dropped(Arc<Queue>);
+
+impl Dropped {
+    /// So many in the life of the process.
+    pub fn lines(&self) -> u64 {
+        self.0.dropped()
+    }
 }
 
 /// Changes what is logged while the process runs.
@@ -52,8 +70,8 @@ pub struct FilterSwitch(reload::Handle<EnvFilter, Registry>);
 pub struct Filter(EnvFilter);
 
 impl Logging {
-    /// Counts the lines that were dropped because nobody took them fast enough.
-    pub fn dropped(&self) -> ErrorCounter {
+    /// The count of the lines that were dropped.
+    pub fn dropped(&self) -> Dropped {
         self.dropped.clone()
     }
 
@@ -86,17 +104,15 @@ impl Filter {
 /// changes nothing.
 pub fn start(log: &Log) -> Result<Logging, LogError> {
     let (filter, switch) = reload::Layer::new(Filter::parse(&log.filter)?.0);
-    let queue = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(QUEUED_LINES);
-    let (writer, guard) = match &log.file {
-        None => queue.finish(io::stderr()),
-        Some(path) => queue.finish(open(path)?),
+    let started = match &log.file {
+        None => Queue::start(io::stderr()),
+        Some(path) => Queue::start(open(path)?),
     };
-    let dropped = writer.error_counter();
+    let (queue, writer) = started.map_err(LogError::Thread)?;
+    let dropped = Dropped(Arc::clone(&queue));
     let is_terminal = log.file.is_none() && io::IsTerminal::is_terminal(&io::stderr());
     let lines = fmt::layer()
-        .with_writer(writer)
+        .with_writer(queue)
         .with_ansi(is_terminal)
         .with_target(false);
     let lines = match log.format {
@@ -111,7 +127,7 @@ pub fn start(log: &Log) -> Result<Logging, LogError> {
     Ok(Logging {
         dropped,
         filter: FilterSwitch(switch),
-        _writer: guard,
+        _writer: writer,
     })
 }
 
@@ -125,6 +141,3 @@ fn open(path: &PathBuf) -> Result<File, LogError> {
             source,
         })
 }
-
-/// Some seconds of a busy balancer, in a few MiB.
-const QUEUED_LINES: usize = 16_384;

@@ -85,7 +85,7 @@ impl Metrics {
             log_lines_dropped: families
                 .counters(
                     "ftplb_log_lines_dropped_total",
-                    "Log lines that nobody took fast enough.",
+                    "Log lines that nobody took fast enough, or that could not be written.",
                     &[],
                 )
                 .with_label_values::<&str>(&[]),
@@ -136,8 +136,7 @@ impl Metrics {
     }
 
     /// Says how many log lines were dropped in all.
-    pub fn set_log_lines_dropped(&self, total: usize) {
-        let total = u64::try_from(total).unwrap_or(u64::MAX);
+    pub fn set_log_lines_dropped(&self, total: u64) {
         self.log_lines_dropped
             .inc_by(total.saturating_sub(self.log_lines_dropped.get()));
     }

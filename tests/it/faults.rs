@@ -76,7 +76,7 @@ fn begin_upload(client: &mut Peer, backend: &mut Peer, ip: IpAddr) -> (Peer, Pee
 
 /// The log lines of `count` transfers have these fields.
 #[track_caller]
-fn transfers_end(proxy: &Proxy, count: usize, fields: &[(&str, &str)]) {
+pub(crate) fn transfers_end(proxy: &Proxy, count: usize, fields: &[(&str, &str)]) {
     let lines = proxy.wait_for_log("transfer ended", count);
     assert_eq!(lines.len(), count, "{lines:?}");
     for line in lines {

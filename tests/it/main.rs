@@ -11,6 +11,9 @@
     reason = "what does not hold here fails its test, and these files are tests throughout"
 )]
 
+#[expect(dead_code, reason = "the benches use the rest")]
+#[path = "../../benches/support/mod.rs"]
+mod bench;
 mod clients;
 mod console;
 mod dns;
@@ -27,9 +30,13 @@ mod api_room;
 mod bad_inputs_data;
 mod bad_inputs_lines;
 mod bad_inputs_replies;
+mod descriptors;
 mod discovery;
 mod endings;
 mod faults;
+mod faults_host;
+mod faults_links;
+mod faults_peers;
 mod health;
 mod health_scripts;
 mod health_transfer;
@@ -42,4 +49,5 @@ mod pool;
 mod privilege;
 mod reload;
 mod reload_mirror;
+mod soak;
 mod transfers;

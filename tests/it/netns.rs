@@ -64,6 +64,36 @@ impl Place {
         })
     }
 
+    /// Loses the packets of this place's network for which this condition of nft holds: `""` for all of
+    /// them, as a cut cable does.
+    pub(crate) fn lose(&self, condition: &str) {
+        let drop = |hook| {
+            format!(
+                "add chain inet loss {hook} {{ type filter hook {hook} priority 0; }}; \
+                 add rule inet loss {hook} {condition} drop"
+            )
+        };
+        let rules = ["input", "output"].map(drop).join("; ");
+        self.nft(&format!("add table inet loss; {rules}"));
+    }
+
+    /// Loses none any more.
+    pub(crate) fn lose_nothing(&self) {
+        self.nft("delete table inet loss");
+    }
+
+    fn nft(&self, words: &str) {
+        run(self.command("nft").arg(words), SOON).expect_success(words);
+    }
+
+    /// Sends no faster than this through a device, and queues what comes faster for up to 100 ms.
+    pub(crate) fn slow_down(&self, device: &str, rate: &str) {
+        let mut command = self.command("tc");
+        command.args(["qdisc", "add", "dev", device, "root", "tbf"]);
+        command.args(["rate", rate, "burst", "16kb", "latency", "100ms"]);
+        run(&mut command, SOON).expect_success("tc");
+    }
+
     /// Waits until something accepts connections at `address`; calls `check` before every try.
     pub(crate) fn wait_for_port(&self, address: SocketAddr, mut check: impl FnMut() + Send) {
         self.within(|| {

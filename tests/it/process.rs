@@ -86,6 +86,11 @@ impl Process {
         finished
     }
 
+    /// Of the program.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends `signal` to the program and its descendants.
     pub(crate) fn signal(&mut self, signal: Signal) {
         // Until it is waited for, the process keeps its id, so that this cannot hit another's.

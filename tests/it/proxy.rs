@@ -24,6 +24,7 @@ pub(crate) struct Setup {
     pool: String,
     each_backend: String,
     api: Option<String>,
+    shell: Option<String>,
     more: String,
 }
 
@@ -49,6 +50,7 @@ impl Setup {
             pool: "algorithm = \"rr\"\nhealth = false\nejection = false\n".into(),
             each_backend: String::new(),
             api: None,
+            shell: None,
             more: String::new(),
         }
     }
@@ -98,6 +100,12 @@ impl Setup {
         self
     }
 
+    /// Has a shell do this before it becomes ftplb: `ulimit -n 50`.
+    pub(crate) fn after(mut self, words: &str) -> Self {
+        self.shell = Some(words.into());
+        self
+    }
+
     /// Adds tables: `[timeouts]`, `[limits]`.
     pub(crate) fn tables(mut self, lines: &str) -> Self {
         self.more += lines;
@@ -137,7 +145,15 @@ impl Setup {
     fn command(&self, home: &TempDir) -> Command {
         let config = home.path().join("ftplb.toml");
         fs::write(&config, self.toml()).unwrap();
-        let mut command = self.place.command(PROGRAM);
+        let mut command = match &self.shell {
+            Some(before) => {
+                let mut shell = self.place.command("sh");
+                let words = format!("{before} && exec \"$0\" \"$@\"");
+                shell.args(["-c", &words, PROGRAM]);
+                shell
+            }
+            None => self.place.command(PROGRAM),
+        };
         command.args(["run", "-c"]).arg(config);
         command
     }
@@ -310,6 +326,11 @@ impl Proxy {
     /// The file that it was configured with.
     pub(crate) fn config(&self) -> PathBuf {
         self.home.path().join("ftplb.toml")
+    }
+
+    /// Of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Sends a signal.

@@ -43,6 +43,11 @@ impl Door {
         self.listener.local_addr().unwrap()
     }
 
+    /// So many connections may wait, and one more; those that follow hang.
+    pub(crate) fn set_backlog(&self, backlog: i32) {
+        SockRef::from(&self.listener).listen(backlog).unwrap();
+    }
+
     /// The next connection.
     #[track_caller]
     pub(crate) fn accept(&self) -> Peer {

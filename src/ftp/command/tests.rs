@@ -89,7 +89,7 @@ fn f8_f9_bytes_over_0x7f_pass_in_arguments() {
 
 #[test]
 fn f10_other_protocols_are_known_by_their_first_line() {
-    let foreign: [&[u8]; 11] = [
+    let foreign: [&[u8]; 13] = [
         b"GET / HTTP/1.1",
         b"get",
         b"POST /x HTTP/1.1",
@@ -101,6 +101,8 @@ fn f10_other_protocols_are_known_by_their_first_line() {
         b"RCPT TO:<a@b>",
         b"SSH-2.0-OpenSSH_9.6",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 50000 21",
+        b"\0",
     ];
     for line in foreign {
         assert!(is_foreign_protocol(line), "{}", Escaped(line));

@@ -12,11 +12,51 @@ async fn d2_a_dropped_leg_is_reset_because_its_listener_was_prepared() {
     let (leg, mut peer) = leg().await;
     let socket = SockRef::from(&*leg.stream);
     assert_eq!(socket.linger().unwrap(), Some(Duration::ZERO));
-    assert!(socket.keepalive().unwrap());
-    assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_TIME);
-    assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_RETRIES);
     drop(leg);
     assert_eq!(soon(ending(&mut peer)).await.1, End::Rst);
+}
+
+#[tokio::test]
+async fn k5_a_leg_has_keepalive_once_it_was_told_to() {
+    let (leg, _peer) = leg().await;
+    let socket = SockRef::from(&*leg.stream);
+    assert!(!socket.keepalive().unwrap());
+    leg.keep_alive().unwrap();
+    assert!(socket.keepalive().unwrap());
+    assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_TIME);
+    assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_INTERVAL);
+    assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_RETRIES);
+}
+
+#[tokio::test]
+async fn what_came_before_a_leg_was_accepted_is_read() {
+    let socket = socket::bound(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    prepare(&socket).unwrap();
+    let listener = socket::listen(socket, 1).unwrap();
+    let mut peer = TcpStream::connect(listener.local_addr().unwrap())
+        .await
+        .unwrap();
+    peer.write_all(b"early").await.unwrap();
+    let (stream, _) = listener.accept().await.unwrap();
+    let leg = Leg::accepted(stream);
+    let mut buffer = [0; 100];
+    let read = soon(poll_fn(|cx| leg.poll_read(cx, &mut buffer))).await;
+    assert_eq!(&buffer[..read.unwrap()], b"early");
+}
+
+#[tokio::test]
+async fn d1_a_leg_that_closing_finishes_ends_in_order() {
+    let (leg, mut peer) = leg().await;
+    peer.shutdown().await.unwrap();
+    assert_eq!(
+        soon(poll_fn(|cx| leg.poll_read(cx, &mut [0])))
+            .await
+            .unwrap(),
+        0
+    );
+    leg.finish_by_closing().unwrap();
+    drop(leg);
+    assert_eq!(soon(ending(&mut peer)).await.1, End::Fin);
 }
 
 #[tokio::test]

@@ -254,6 +254,95 @@ async fn ipv6_clients_are_leased_ports_too() {
     accept(&mut lease).await.unwrap();
 }
 
+/// Ports of which enough are kept to be lent again, and their addresses.
+async fn warm(test: u8) -> (Arc<PassivePorts>, HashSet<SocketAddr>) {
+    let ports = strict(20_000..=24_095);
+    // Nobody closes the old ones: the machine may be slow.
+    ports.table().warm.is_swept = true;
+    let mut leases: Vec<Lease> = (0..warm::LEAST)
+        .map(|_| ports.lease(vip(test), client(1), 1).unwrap())
+        .collect();
+    for lease in &mut leases {
+        let _peer = connect(client(1), lease.address()).await.unwrap();
+        accept(lease).await.unwrap();
+    }
+    let kept = leases.iter().map(Lease::address).collect();
+    (ports, kept)
+}
+
+#[tokio::test]
+async fn k6_a_kept_listener_is_lent_again_and_serves_like_a_new_one() {
+    let (ports, kept) = warm(16).await;
+    let mut lease = ports.lease(vip(16), client(2), 2).unwrap();
+    assert!(kept.contains(&lease.address()));
+    let mut stranger = connect(client(9), lease.address()).await.unwrap();
+    let mut peer = connect(client(2), lease.address()).await.unwrap();
+    let leg = accept(&mut lease).await.unwrap();
+    assert_eq!(soon(ending(&mut stranger)).await.1, End::Rst);
+    leg.finish().unwrap();
+    assert_eq!(soon(ending(&mut peer)).await.1, End::Fin);
+}
+
+#[tokio::test]
+async fn k6_who_is_queued_on_a_kept_listener_is_reset_and_never_lent() {
+    let (ports, kept) = warm(17).await;
+    let mut queued = Vec::new();
+    for address in &kept {
+        queued.push(connect(client(2), *address).await.unwrap());
+    }
+    let refused = ports.refused();
+    let mut lease = ports.lease(vip(17), client(2), 2).unwrap();
+    assert_eq!(ports.refused(), refused + 1);
+    assert!(!kept.contains(&lease.address()), "a new one is opened");
+    assert!(poll_fn(|cx| Poll::Ready(lease.poll_accept(cx).is_pending())).await);
+    // The others are reset when they are drawn, or closed.
+    drop((lease, ports));
+    for mut peer in queued {
+        assert_eq!(soon(ending(&mut peer)).await.1, End::Rst);
+    }
+}
+
+#[tokio::test]
+async fn p13_a_kept_listener_is_closed_after_a_moment() {
+    let ports = strict(20_000..=24_095);
+    for _ in 0..2 {
+        let mut lease = ports.lease(vip(18), client(1), 1).unwrap();
+        let _peer = connect(client(1), lease.address()).await.unwrap();
+        accept(&mut lease).await.unwrap();
+        assert!(ports.table().warm.is_swept);
+        soon(async {
+            while ports.table().warm.is_swept {
+                tokio::time::sleep(WARMTH / 10).await;
+            }
+        })
+        .await;
+        assert!(connect(client(1), lease.address()).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn p11_none_is_lent_again_while_there_are_few_to_choose_from() {
+    let (ports, kept) = warm(19).await;
+    let first = ports.lease(vip(19), client(2), 2).unwrap();
+    assert!(kept.contains(&first.address()));
+    let second = ports.lease(vip(19), client(2), 2).unwrap();
+    assert!(!kept.contains(&second.address()));
+}
+
+#[tokio::test]
+async fn no_listener_is_kept_that_new_rules_do_not_allow() {
+    let (ports, kept) = warm(20).await;
+    let mut late = ports.lease(vip(20), client(2), 2).unwrap();
+    ports.configure(30_000..=34_095, PeerCheck::Strict, 1000);
+    assert!(ports.table().warm.is_empty());
+    let _peer = connect(client(2), late.address()).await.unwrap();
+    accept(&mut late).await.unwrap();
+    assert!(ports.table().warm.is_empty());
+    for address in kept {
+        assert!(connect(client(1), address).await.is_err());
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Lease(u8),

@@ -9,7 +9,7 @@ use crate::net::testing::{leg, soon};
 /// Polls until `count` bytes were moved and the pump waits.
 async fn move_all(pump: &mut Pump, from: &Leg, to: &Leg, count: u64) {
     soon(poll_fn(|cx| {
-        let waits = pump.poll(from, to, cx).is_pending();
+        let waits = pump.poll(from, to, false, cx).is_pending();
         assert!(waits, "the source has not ended");
         if pump.moved() == count {
             Poll::Ready(())

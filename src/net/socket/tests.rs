@@ -4,12 +4,11 @@ use super::*;
 use crate::net::testing::soon;
 
 async fn control_pair() -> (TcpStream, TcpStream) {
-    let listener = control_listener(SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
+    let listener = local_listener(0);
     let client = TcpStream::connect(listener.local_addr().unwrap())
         .await
         .unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    prepare_control(&stream, Duration::from_mins(1)).unwrap();
     (stream, client)
 }
 
@@ -26,7 +25,7 @@ async fn t1_urgent_bytes_stay_in_the_stream() {
 }
 
 #[tokio::test]
-async fn k5_r11_control_connections_have_keepalive_and_no_delay() {
+async fn k5_r11_control_connections_are_born_with_keepalive_and_no_delay() {
     let (stream, _client) = control_pair().await;
     let socket = SockRef::from(&stream);
     assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
@@ -61,16 +60,18 @@ async fn the_shortest_keepalive_is_one_second() {
 async fn v2_an_ipv6_wildcard_leaves_ipv4_to_another_listener() {
     // The port of one try may be taken for IPv4 by another process.
     let both = || {
-        let six = control_listener("[::]:0".parse().unwrap(), 1).unwrap();
+        let six = listen(bound("[::]:0".parse().unwrap()).unwrap(), 1).unwrap();
         let port = six.local_addr().unwrap().port();
-        control_listener(SocketAddr::from(([0, 0, 0, 0], port)), 1).is_ok()
+        bound(SocketAddr::from(([0, 0, 0, 0], port)))
+            .and_then(|four| listen(four, 1))
+            .is_ok()
     };
     assert!((0..10).any(|_| both()));
 }
 
 #[tokio::test]
 async fn k2_a_port_in_time_wait_can_be_listened_on_again() {
-    let listener = control_listener(SocketAddr::from(([127, 0, 0, 1], 0)), 1).unwrap();
+    let listener = local_listener(0);
     let address = listener.local_addr().unwrap();
     let mut client = TcpStream::connect(address).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
@@ -78,7 +79,12 @@ async fn k2_a_port_in_time_wait_can_be_listened_on_again() {
     drop(stream);
     soon(client.read_to_end(&mut Vec::new())).await.unwrap();
     drop((client, listener));
-    control_listener(address, 1).unwrap();
+    local_listener(address.port());
+}
+
+fn local_listener(port: u16) -> TcpListener {
+    let bound = bound(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
+    control_listener(bound, 1, KEEPALIVE).unwrap()
 }
 
 #[test]
@@ -96,3 +102,6 @@ fn v2_mapped_addresses_are_ipv4() {
         assert_eq!(normalise(given.ip()), expected.ip());
     }
 }
+
+/// Of the listeners here.
+const KEEPALIVE: Duration = Duration::from_mins(1);

@@ -3,6 +3,7 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -13,7 +14,7 @@ use crate::ops::probe::{Finding, ProbeError};
 use crate::ops::script::ScriptError;
 use crate::proxy::pins::Pins;
 
-/// What the runs of a check are to find: `+` and `-`, one after the other; then they hang.
+/// What the runs of a check are to find: `+` and `-`, `?` where they can not be made; then they hang.
 struct Scene {
     checks: Checks,
     begun: Instant,
@@ -38,6 +39,7 @@ impl Scene {
                 sleep(time).await;
                 match result {
                     Some('+') => Ok(Finding::default()),
+                    Some('?') => Err(short()),
                     Some(_) => Err(failure()),
                     None => pending().await,
                 }
@@ -87,6 +89,14 @@ fn failure() -> ProbeError {
         program: "x".to_owned(),
         signal: 9,
     })
+}
+
+/// No descriptor is left to ask with.
+fn short() -> ProbeError {
+    ProbeError::Connect {
+        peer: ([127, 0, 0, 1], 21).into(),
+        source: Errno::EMFILE.into(),
+    }
 }
 
 /// Every 5 s, in doubt every second; 2 up, 3 down.
@@ -157,6 +167,15 @@ async fn checks_run_in_time_and_sooner_while_the_verdict_is_in_doubt() {
         let found = Scene::new(results).times(check, times.len()).await;
         assert_times(&found, times, fact);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_that_this_host_can_not_make_says_nothing() {
+    let mut scene = Scene::new("+???????-");
+    let (_subscription, heard) = subscribe(&scene.run(check()));
+    scene.runs.wait_for(|runs| runs.len() == 10).await.unwrap();
+    let expected = [(Some(Verdict::Up), Some(true)), (None, Some(false))];
+    assert_eq!(*heard.lock().unwrap(), expected);
 }
 
 #[tokio::test(start_paused = true)]

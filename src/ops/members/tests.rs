@@ -2,13 +2,13 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use tokio::sync::mpsc;
-use tracing_appender::non_blocking::NonBlockingBuilder;
 
 use super::*;
 use crate::balance::Request;
 use crate::config::check::{Surroundings, check};
 use crate::config::{Config, Scripts};
 use crate::health::{Availability, Verdict};
+use crate::telemetry::log::Dropped;
 
 /// A pool that discovers, and checks whom it has in an hour.
 const DISCOVERED: &str = r#"
@@ -34,8 +34,7 @@ fn config(text: &str) -> Config {
 }
 
 fn fleet() -> Fleet {
-    let (log, _guard) = NonBlockingBuilder::default().finish(std::io::sink());
-    Fleet::new(mpsc::channel(1).0, log.error_counter())
+    Fleet::new(mpsc::channel(1).0, Dropped::default())
 }
 
 fn surrounding() -> Surrounding {

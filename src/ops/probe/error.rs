@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::diagnosis::Diagnosis;
 use crate::ftp::reply::ReplyError;
+use crate::net::host;
 use crate::ops::script::ScriptError;
 
 /// Why a check failed. Text of the other side is escaped and bounded (O6).
@@ -145,6 +146,18 @@ pub enum ProbeError {
 }
 
 impl ProbeError {
+    /// Whether the check could not be made, for want of something that this host gives: then it has found
+    /// nothing.
+    pub fn is_of_this_host(&self) -> bool {
+        match self {
+            Self::Connect { source, .. }
+            | Self::DataConnect { source, .. }
+            | Self::Io { source, .. }
+            | Self::Script(ScriptError::System { source, .. }) => host::is_short(source),
+            _ => false,
+        }
+    }
+
     /// What it shows to be wrong with the backend, if that is known.
     pub fn diagnosis(&self) -> Option<Diagnosis> {
         match self {

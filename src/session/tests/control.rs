@@ -89,6 +89,7 @@ fn bad_input_68_f10_a_foreign_protocol_is_hung_up_on_without_a_word() {
         b"EHLO a",
         b"SSH-2.0-x",
         &[22, 3, 1],
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 50000 21",
     ] {
         let mut t = Talk::connecting(settings(), CLIENT, VIP);
         t.client(line);

@@ -6,12 +6,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use criterion::{Criterion, criterion_group, criterion_main};
 use ftplb::config::{BackendActive, BackendPassive, PortAddress};
 use ftplb::ending::{Ending, Moved, Side};
 use ftplb::ftp::command::Direction;
 use ftplb::limits::{Limits, Timeouts};
 use ftplb::session::{Action, DataEvent, Input, Picked, Session, Settings};
+
+use super::Work;
+
+pub(super) fn all() -> Vec<Work> {
+    vec![whole_session(), transfer(), one_round()]
+}
 
 /// A session whose actions are obeyed at once, by a driver that has neither sockets nor a clock.
 struct World {
@@ -98,11 +103,11 @@ impl World {
     }
 }
 
-fn whole_session(c: &mut Criterion) {
+fn whole_session() -> Work {
     let (settings, now) = (settings(), Instant::now());
-    let run = || {
+    let run = move || {
         let mut world = World::logged_in(&settings, now);
-        for &(speaker, line) in TRANSFER_AND_QUIT {
+        for &(speaker, line) in TRANSFER.iter().chain(QUIT) {
             world.says(speaker, line);
         }
         world.hears(Side::Backend, Input::Eof);
@@ -116,21 +121,31 @@ fn whole_session(c: &mut Criterion) {
     );
     assert_eq!(
         world.sent,
-        LOGIN.len() + TRANSFER_AND_QUIT.len(),
+        LOGIN.len() + TRANSFER.len() + QUIT.len(),
         "every line is passed on once"
     );
-    c.bench_function("machine: login, PASV, RETR, QUIT", |b| b.iter(run));
+    Work::new("machine: login, PASV, RETR, QUIT", move || {
+        black_box(run());
+    })
 }
 
-fn one_round(c: &mut Criterion) {
+fn transfer() -> Work {
     let mut world = World::logged_in(&settings(), Instant::now());
-    c.bench_function("machine: NOOP and its reply", |b| {
-        b.iter(|| {
-            world.says(Side::Client, b"NOOP");
-            world.says(Side::Backend, b"200 NOOP ok.");
-        });
-    });
-    assert!(world.closed.is_none());
+    Work::new("machine: PASV, RETR", move || {
+        for &(speaker, line) in TRANSFER {
+            world.says(speaker, line);
+        }
+        assert!(world.closed.is_none());
+    })
+}
+
+fn one_round() -> Work {
+    let mut world = World::logged_in(&settings(), Instant::now());
+    Work::new("machine: NOOP and its reply", move || {
+        world.says(Side::Client, b"NOOP");
+        world.says(Side::Backend, b"200 NOOP ok.");
+        assert!(world.closed.is_none());
+    })
 }
 
 fn settings() -> Arc<Settings> {
@@ -166,7 +181,7 @@ const LOGIN: Script = &[
     (Side::Backend, b"230 Login successful."),
 ];
 
-const TRANSFER_AND_QUIT: Script = &[
+const TRANSFER: Script = &[
     (Side::Client, b"PASV"),
     (
         Side::Backend,
@@ -175,9 +190,6 @@ const TRANSFER_AND_QUIT: Script = &[
     (Side::Client, b"RETR report.txt"),
     (Side::Backend, b"150 Opening BINARY mode data connection."),
     (Side::Backend, b"226 Transfer complete."),
-    (Side::Client, b"QUIT"),
-    (Side::Backend, b"221 Goodbye."),
 ];
 
-criterion_group!(benches, whole_session, one_round);
-criterion_main!(benches);
+const QUIT: Script = &[(Side::Client, b"QUIT"), (Side::Backend, b"221 Goodbye.")];
