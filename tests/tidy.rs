@@ -212,7 +212,7 @@ fn every_diagnosis_is_documented_and_no_other() {
 }
 
 #[test]
-fn every_test_that_documents_name_exists() {
+fn every_test_that_a_document_names_exists() {
     let mut functions = BTreeSet::new();
     for path in files("src").into_iter().chain(files("tests")) {
         if has_ending(&path, "rs") {

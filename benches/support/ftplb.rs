@@ -62,11 +62,12 @@ impl Ftplb {
         ];
         let arguments = [&arguments[..], &[file.as_os_str()]].concat();
         let output = folder.path().join(OUTPUT);
-        let process = Process::start(USER, Path::new("sh"), &arguments, &output)?;
+        let group = MemoryGroup::new(&setup.ip.to_string());
+        let process = Process::start(USER, group.as_ref(), Path::new("sh"), &arguments, &output)?;
         let id = process.id();
         let mut ftplb = Self {
             process,
-            group: MemoryGroup::new(&setup.ip.to_string(), id),
+            group,
             address,
             subject: Subject { id, admin },
             folder,

@@ -45,6 +45,11 @@ impl Process {
         Ok(Self { child })
     }
 
+    /// Of the program: what starts it becomes it.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How it ended, if it has.
     pub(crate) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)

@@ -10,8 +10,7 @@ use tokio::net::TcpListener;
 use super::footing::Claims;
 use crate::net::socket;
 
-/// Listens on `address`, by one of `claims` if there is one; connections get `keepalive`. ftplb itself listens
-/// on `held` already.
+/// Listens on `address`, by one of `claims` if there is one; connections get `keepalive`. ftplb itself listens on `held` already.
 pub(super) fn bind(
     address: SocketAddr,
     backlog: i32,
@@ -23,7 +22,7 @@ pub(super) fn bind(
         if !claim.is_here {
             tracing::warn!(%address, "this host does not have the address (yet): clients come when it has");
         }
-        socket::control_listener(claim.socket, backlog, keepalive)
+        socket::listen_for_control(claim.socket, backlog, keepalive)
     });
     let is_refused = bound
         .as_ref()

@@ -57,8 +57,8 @@ impl Listeners {
         let addresses = config.listeners.iter().map(|listener| listener.address);
         let fresh = addresses.filter(|address| !is_there(*address));
         let keepalive = config.timeouts.keepalive;
-        let mut bind = |address| bind(address, BACKLOG, keepalive, held, claims);
-        let bound = fresh.map(|address| Ok((address, bind(address)?)));
+        let bound =
+            fresh.map(|address| Ok((address, bind(address, BACKLOG, keepalive, held, claims)?)));
         Ok(Fresh(whole(bound)?))
     }
 

@@ -9,17 +9,6 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Listens for control connections at a bound socket. They are born prepared: the kernel hands down what
-/// [`prepare_control`] sets.
-pub fn control_listener(
-    bound: Socket,
-    backlog: i32,
-    keepalive: Duration,
-) -> io::Result<TcpListener> {
-    prepare_control(&bound, keepalive)?;
-    listen(bound, backlog)
-}
-
 /// As [`bound`], at an address that this host does not have yet: the virtual IP of a stand-by, which VRRP or
 /// the like moves here later.
 pub fn bound_ahead(address: SocketAddr) -> io::Result<Socket> {
@@ -58,6 +47,17 @@ fn unbound(address: SocketAddr) -> io::Result<Socket> {
 pub fn listen(socket: Socket, backlog: i32) -> io::Result<TcpListener> {
     socket.listen(backlog)?;
     TcpListener::from_std(socket.into())
+}
+
+/// Begins to accept control connections. They are born prepared: the kernel hands down what
+/// [`prepare_control`] sets.
+pub fn listen_for_control(
+    socket: Socket,
+    backlog: i32,
+    keepalive: Duration,
+) -> io::Result<TcpListener> {
+    prepare_control(&socket, keepalive)?;
+    listen(socket, backlog)
 }
 
 /// Sets what a control connection needs on either side of ftplb, before its first read: urgent bytes

@@ -3,8 +3,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 use crate::net::testing::soon;
 
+fn listening(address: SocketAddr) -> io::Result<TcpListener> {
+    listen_for_control(bound(address)?, 1, KEEPALIVE)
+}
+
 async fn control_pair() -> (TcpStream, TcpStream) {
-    let listener = local_listener(0);
+    let listener = listening(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap())
         .await
         .unwrap();
@@ -60,18 +64,16 @@ async fn the_shortest_keepalive_is_one_second() {
 async fn v2_an_ipv6_wildcard_leaves_ipv4_to_another_listener() {
     // The port of one try may be taken for IPv4 by another process.
     let both = || {
-        let six = listen(bound("[::]:0".parse().unwrap()).unwrap(), 1).unwrap();
+        let six = listening("[::]:0".parse().unwrap()).unwrap();
         let port = six.local_addr().unwrap().port();
-        bound(SocketAddr::from(([0, 0, 0, 0], port)))
-            .and_then(|four| listen(four, 1))
-            .is_ok()
+        listening(SocketAddr::from(([0, 0, 0, 0], port))).is_ok()
     };
     assert!((0..10).any(|_| both()));
 }
 
 #[tokio::test]
 async fn k2_a_port_in_time_wait_can_be_listened_on_again() {
-    let listener = local_listener(0);
+    let listener = listening(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = listener.local_addr().unwrap();
     let mut client = TcpStream::connect(address).await.unwrap();
     let (stream, _) = listener.accept().await.unwrap();
@@ -79,12 +81,7 @@ async fn k2_a_port_in_time_wait_can_be_listened_on_again() {
     drop(stream);
     soon(client.read_to_end(&mut Vec::new())).await.unwrap();
     drop((client, listener));
-    local_listener(address.port());
-}
-
-fn local_listener(port: u16) -> TcpListener {
-    let bound = bound(SocketAddr::from(([127, 0, 0, 1], port))).unwrap();
-    control_listener(bound, 1, KEEPALIVE).unwrap()
+    listening(address).unwrap();
 }
 
 #[test]
