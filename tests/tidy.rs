@@ -373,7 +373,10 @@ struct Source {
 
 fn sources() -> Vec<Source> {
     let is_test = |path: &str| {
-        path.ends_with("/tests.rs") || path.contains("/tests/") || path.contains("/simulation")
+        path.ends_with("/tests.rs")
+            || path.contains("/tests/")
+            || path.contains("/simulation")
+            || path.starts_with("src/fuzz")
     };
     let paths = files("src").into_iter();
     let sources: Vec<Source> = paths

@@ -1,22 +1,4 @@
-//! A line that is read as a command is its name, a space and its argument, and nothing else (F4, F5).
+//! See `ftplb::fuzz::commands` for what must hold.
 #![no_main]
 
-use ftplb::ftp::command;
-use ftplb::ftp::text::Escaped;
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|line: &[u8]| {
-    command::is_foreign_protocol(line);
-    let shown = Escaped(line).to_string();
-    assert!(shown.bytes().all(|byte| matches!(byte, b' '..=b'~')));
-    let Ok(command) = command::parse(line) else {
-        return;
-    };
-    let mut again = command.name.to_vec();
-    if let Some(argument) = command.argument {
-        again.push(b' ');
-        again.extend_from_slice(argument);
-    }
-    assert_eq!(again, line);
-    assert!(!line.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)));
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ftplb::fuzz::commands::check(data));

@@ -1,47 +1,4 @@
-//! The frames of a stream do not depend on the portions it comes in, and never exceed their limit (F1,
-//! F7, T2). The first four bytes of the input are the sizes of the portions.
+//! See `ftplb::fuzz::lines` for what must hold.
 #![no_main]
 
-use ftplb::ftp::line::{Frame, Framer};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|data: &[u8]| {
-    let Some((sizes, bytes)) = data.split_first_chunk::<4>() else {
-        return;
-    };
-    for framer in [Framer::commands, Framer::replies] {
-        let mut whole = Vec::new();
-        take(&mut framer(MAX_LINE_BYTES), bytes, &mut whole);
-
-        let mut chunked = Vec::new();
-        let mut framer = framer(MAX_LINE_BYTES);
-        let mut rest = bytes;
-        for &size in sizes.iter().cycle() {
-            if rest.is_empty() {
-                break;
-            }
-            let (portion, after) = rest.split_at(rest.len().min(usize::from(size) + 1));
-            take(&mut framer, portion, &mut chunked);
-            rest = after;
-        }
-        assert_eq!(whole, chunked);
-    }
-});
-
-/// Adds the frames that come of `bytes`, up to the first runaway.
-fn take(framer: &mut Framer, bytes: &[u8], frames: &mut Vec<Frame>) {
-    framer.push(bytes);
-    while frames.last() != Some(&Frame::Runaway) {
-        let Some(frame) = framer.next_frame() else {
-            break;
-        };
-        if let Frame::Line(line) = &frame {
-            assert!(line.text.len() + 2 <= MAX_LINE_BYTES);
-            assert!(!line.text.contains(&b'\n'));
-        }
-        frames.push(frame);
-    }
-}
-
-/// Small, so that the fuzzer finds the limit.
-const MAX_LINE_BYTES: usize = 32;
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ftplb::fuzz::lines::check(data));

@@ -4,10 +4,12 @@
 //! configuration. What its keys mean is none of its business: the sections of [`super::check`] say that. Serde is not used here, because it stops at the first
 //! mistake, and every mistake is to be reported at once (design decision 14).
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use memchr::memchr_iter;
 use toml::de::{DeTable, DeValue};
 
 use super::key::{Key, Step};
@@ -18,12 +20,19 @@ pub(super) struct Document {
     source: Source,
     root: Node,
     mistakes: Vec<(Spot, Mistake)>,
+    /// The lines or statements that have a mistake in them.
+    broken: BTreeSet<usize>,
     is_whole: bool,
 }
 
 /// Where a document comes from.
 enum Source {
-    File { path: String, text: String },
+    File {
+        path: String,
+        text: String,
+        /// Where its lines begin, in bytes. A broken file has problems by the thousand, each with a line.
+        lines: Vec<usize>,
+    },
     Flags,
     Statements(Vec<Statement>),
 }
@@ -83,6 +92,7 @@ impl Document {
         let source = Source::File {
             path: path.to_owned(),
             text: text.to_owned(),
+            lines: lines_of(text),
         };
         let root = Node {
             spot: Spot::Offset(0),
@@ -95,22 +105,13 @@ impl Document {
                 (spot, syntax_mistake(error.message()))
             })
             .collect();
-        Self {
-            source,
-            root,
-            is_whole: mistakes.is_empty(),
-            mistakes,
-        }
+        let is_whole = mistakes.is_empty();
+        Self::new(source, root, mistakes, is_whole)
     }
 
     /// What flags say.
     pub(super) fn from_flags(entries: Vec<Entry>) -> Self {
-        Self {
-            source: Source::Flags,
-            root: root(entries),
-            mistakes: Vec::new(),
-            is_whole: true,
-        }
+        Self::new(Source::Flags, root(entries), Vec::new(), true)
     }
 
     /// What the statements of another balancer mean. `mistakes` were found while they were read; unless
@@ -121,9 +122,16 @@ impl Document {
         mistakes: Vec<(Spot, Mistake)>,
         is_whole: bool,
     ) -> Self {
+        let source = Source::Statements(statements);
+        Self::new(source, root(entries), mistakes, is_whole)
+    }
+
+    fn new(source: Source, root: Node, mistakes: Vec<(Spot, Mistake)>, is_whole: bool) -> Self {
+        let parts = mistakes.iter().filter_map(|(spot, _)| part(&source, *spot));
         Self {
-            source: Source::Statements(statements),
-            root: root(entries),
+            broken: parts.collect(),
+            source,
+            root,
             mistakes,
             is_whole,
         }
@@ -171,8 +179,8 @@ impl Document {
     pub(super) fn place(&self, spot: Spot, key: &Key) -> Place {
         match (&self.source, spot) {
             (_, Spot::Flag(name)) => Place::Flag { name },
-            (Source::File { path, text }, Spot::Offset(offset)) => {
-                let (line, column) = position(text, offset);
+            (Source::File { path, text, lines }, Spot::Offset(offset)) => {
+                let (line, column) = position(text, lines, offset);
                 Place::File {
                     path: path.clone(),
                     line,
@@ -193,18 +201,7 @@ impl Document {
     /// Whether `spot` is on a line whose syntax is broken, or in a statement with a mistake: what stands
     /// there is a guess.
     pub(super) fn is_guess(&self, spot: Spot) -> bool {
-        let part = self.part(spot);
-        let mut mistakes = self.mistakes.iter();
-        part.is_some() && mistakes.any(|(broken, _)| self.part(*broken) == part)
-    }
-
-    /// The line or the statement that `spot` is in.
-    fn part(&self, spot: Spot) -> Option<usize> {
-        match (&self.source, spot) {
-            (Source::File { text, .. }, Spot::Offset(offset)) => Some(position(text, offset).0),
-            (Source::Statements(_), Spot::Statement(index)) => Some(index),
-            _ => None,
-        }
+        part(&self.source, spot).is_some_and(|part| self.broken.contains(&part))
     }
 }
 
@@ -299,12 +296,32 @@ fn start(span: &Range<usize>) -> Spot {
     Spot::Offset(span.start)
 }
 
+/// The line or the statement that `spot` is in.
+fn part(source: &Source, spot: Spot) -> Option<usize> {
+    match (source, spot) {
+        (Source::File { lines, .. }, Spot::Offset(offset)) => Some(line_at(lines, offset)),
+        (Source::Statements(_), Spot::Statement(index)) => Some(index),
+        _ => None,
+    }
+}
+
+/// Where the lines of `text` begin.
+fn lines_of(text: &str) -> Vec<usize> {
+    let after = memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1);
+    std::iter::once(0).chain(after).collect()
+}
+
+/// The number of the line, from 1.
+fn line_at(lines: &[usize], offset: usize) -> usize {
+    lines.partition_point(|start| *start <= offset)
+}
+
 /// Line and column, both from 1, the column in characters.
-fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
-    (line, column)
+fn position(text: &str, lines: &[usize], offset: usize) -> (usize, usize) {
+    let line = line_at(lines, offset);
+    let start = lines.get(line - 1).copied().unwrap_or_default();
+    let before = text.get(start..offset).or_else(|| text.get(start..));
+    (line, before.unwrap_or_default().chars().count() + 1)
 }
 
 /// A message of the parser of TOML, with a hint that helps.
@@ -352,8 +369,8 @@ mod tests {
 
     #[test]
     fn a_position_past_the_end_is_the_end() {
-        assert_eq!(position("a\nbc", 4), (2, 3));
-        assert_eq!(position("a\nbc", 99), (2, 3));
-        assert_eq!(position("", 0), (1, 1));
+        assert_eq!(position("a\nbc", &lines_of("a\nbc"), 4), (2, 3));
+        assert_eq!(position("a\nbc", &lines_of("a\nbc"), 99), (2, 3));
+        assert_eq!(position("", &lines_of(""), 0), (1, 1));
     }
 }

@@ -39,7 +39,8 @@ pub enum CommandError {
     /// CR, LF or NUL in the line: `501` (F3).
     #[error("the command line contains CR, LF or NUL")]
     Forbidden,
-    /// No verb that is followed by a space or by the end of the line: `500` (F4).
+    /// No verb that is followed by a space or by the end of the line, or one that some server takes for
+    /// another: `500` (F4).
     #[error("the command line does not begin with a verb")]
     Verb,
 }
@@ -53,6 +54,9 @@ pub fn parse(line: &[u8]) -> Result<Command<'_>, CommandError> {
         return Err(CommandError::Empty);
     }
     let (_, command) = command(line).map_err(|_| CommandError::Verb)?;
+    if is_disguised(command.name) {
+        return Err(CommandError::Verb);
+    }
     Ok(command)
 }
 
@@ -339,6 +343,14 @@ fn command(line: &[u8]) -> IResult<&[u8], Command<'_>> {
             argument,
         },
     ))
+}
+
+/// Whether a verb is another to pyftpdlib, which finds these behind Telnet bytes that it does not remove.
+fn is_disguised(name: &[u8]) -> bool {
+    let hidden: [&[u8; 4]; 3] = [b"ABOR", b"QUIT", b"STAT"];
+    name.split_last_chunk::<4>().is_some_and(|(front, end)| {
+        !front.is_empty() && hidden.iter().any(|verb| end.eq_ignore_ascii_case(*verb))
+    })
 }
 
 fn is_verb_byte(byte: u8) -> bool {

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::str::{self, FromStr};
 
 use bytes::Bytes;
+use memchr::{memchr, memchr_iter};
 use nom::bytes::complete::{take_till, take_while, take_while_m_n, take_while1};
 use nom::character::complete::{char, digit1};
 use nom::combinator::{all_consuming, map, map_opt, verify};
@@ -88,29 +89,35 @@ pub fn parse_epsv(argument: Option<&[u8]>) -> Epsv {
     }
 }
 
-/// Finds `h1,h2,h3,h4,p1,p2` in one line of a 227 reply: the first list of exactly six numbers from 0
-/// to 255. `None` when there is none, or when it names port zero (P1).
+/// Finds `h1,h2,h3,h4,p1,p2` in one line of a 227 reply: the first list of six numbers. `None` when there
+/// is none, or when it has more numbers, one over 255, or names port zero (P1): clients that take what
+/// follows for an endpoint and clients that do not are as many.
 ///
 /// Only the port may be dialled (P2). The address is what the backend believes of itself.
 pub fn scan_227(line: &[u8]) -> Option<SocketAddrV4> {
     let mut rest = line;
     loop {
-        let (after, octets) = next_list(rest).ok()?;
-        if let Some(octets) = octets {
-            return endpoint_v4(octets);
+        let (after, numbers) = next_list(rest).ok()?;
+        if numbers.len() >= 6 {
+            let octets: Vec<u8> = numbers.into_iter().collect::<Option<_>>()?;
+            return endpoint_v4(octets.try_into().ok()?);
         }
         rest = after;
     }
 }
 
-/// Finds `<d><d><d>port<d>` in one line of a 229 reply, with or without parentheses around it. An
-/// address or a protocol between the delimiters is skipped. `None` when there is none, or when the
-/// port is not one (P3).
+/// Finds `<d><d><d>port<d>` in one line of a 229 reply: the first right behind a `(`, or the first at all in
+/// a line without any. An address or a protocol between the delimiters is skipped. `None` when there is
+/// none, or when the port is not one (P3).
 pub fn scan_229(line: &[u8]) -> Option<u16> {
-    (0..line.len()).find_map(|at| {
+    let port_at = |at: usize| {
         let (_, port) = extended_port(line.get(at..)?).ok()?;
         Some(port).filter(|&port| port != 0)
-    })
+    };
+    if memchr(b'(', line).is_none() {
+        return (0..line.len()).find_map(port_at);
+    }
+    memchr_iter(b'(', line).find_map(|at| port_at(at + 1))
 }
 
 /// The command `PORT h1,h2,h3,h4,p1,p2`, without line end.
@@ -174,17 +181,13 @@ fn eprt_fields(input: &[u8]) -> IResult<&[u8], EprtFields<'_>> {
     Ok((rest, fields))
 }
 
-/// The next list of numbers, and its octets if there are just six in it.
+/// The next list of numbers, those that are octets with their value.
 ///
 /// Lists are taken whole, so that no part of `256,1,1,1,1,1,1` passes for an endpoint.
-fn next_list(input: &[u8]) -> IResult<&[u8], Option<[u8; 6]>> {
+fn next_list(input: &[u8]) -> IResult<&[u8], Vec<Option<u8>>> {
     let comma = (char(','), take_while(|byte| byte == b' '));
     let number = map(digit1, from_text::<u8>);
-    let list = map(separated_list1(comma, number), |numbers| {
-        let octets: Vec<u8> = numbers.into_iter().collect::<Option<_>>()?;
-        octets.try_into().ok()
-    });
-    preceded(take_till(is_digit), list).parse(input)
+    preceded(take_till(is_digit), separated_list1(comma, number)).parse(input)
 }
 
 fn extended_port(input: &[u8]) -> IResult<&[u8], u16> {

@@ -22,7 +22,7 @@ use std::mem;
 use std::ops::ControlFlow;
 
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::{memchr2, memchr3};
+use memchr::{memchr, memchr2, memchr3};
 
 #[cfg(test)]
 mod tests;
@@ -82,7 +82,8 @@ impl Framer {
         Self::new(max_line_bytes, Nul::Keep)
     }
 
-    /// A framer for what a backend sends. NULs are dropped (R10).
+    /// A framer for what a backend sends. NULs are dropped, and CRs that end no line: curl fails on the
+    /// one, and the other is a line end to Python (R10).
     ///
     /// `max_line_bytes` counts the line with the CRLF it is sent on with (R9).
     pub fn replies(max_line_bytes: usize) -> Self {
@@ -228,6 +229,9 @@ impl Framer {
         if text.last() == Some(&CR) {
             text.truncate(text.len() - 1);
         }
+        if self.nul == Nul::Drop && memchr(CR, &text).is_some() {
+            text = text.into_iter().filter(|byte| *byte != CR).collect();
+        }
         // A line that ended in a bare LF is sent on one byte longer than it came (F2, F7).
         if text.len() + CRLF_BYTES > self.max_line_bytes {
             return ControlFlow::Break(Frame::TooLong);
@@ -305,7 +309,7 @@ enum Mode {
     Runaway,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Eq, PartialEq)]
 enum Nul {
     Drop,
     Keep,

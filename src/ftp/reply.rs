@@ -10,13 +10,14 @@
 //!  └─────────┘ ◀───────────────── └──────────┘
 //!                  220 x ▷ Last
 //!  220 x ▷ Only                   x, 220-x, 230-x ▷ Inner
-//!  blank ▷ nothing                230 x ▷ Inner, with a space in front
+//!  blank ▷ nothing                230 x, 220x, 230x ▷ Inner, with a space in front
 //! ```
 //!
 //! A code and nothing after it is read as `220 x` and `230 x` are.
 //!
 //! Invariant: the lines given out are cut into the same replies by a client that takes any `ddd ` for
-//! the end of a reply as by one that waits for the code of the first line (R3).
+//! the end of a reply as by one that waits for the code of the first line, with a space behind it or with
+//! anything but `-` (R3).
 
 use std::fmt;
 
@@ -101,8 +102,8 @@ impl Replies {
         };
         let open = self.admit(open, &line)?;
         let code = open.code;
-        let looks_final = head.is_some_and(|head| head.separator != Separator::Dash);
-        if looks_final && head.is_some_and(|head| code.is(head.number)) {
+        let is_end = |head: Head| head.separator != Separator::Dash && code.is(head.number);
+        if head.is_some_and(is_end) {
             return Ok(Some(ReplyLine {
                 code,
                 place: Place::Last,
@@ -113,7 +114,11 @@ impl Replies {
         Ok(Some(ReplyLine {
             code,
             place: Place::Inner,
-            text: if looks_final { indent(&line) } else { line },
+            text: if looks_final(&line) {
+                indent(&line)
+            } else {
+                line
+            },
         }))
     }
 
@@ -234,7 +239,14 @@ impl Open {
     }
 }
 
-/// Three digits and what sets them off: the start of a line that some client takes for a reply's.
+/// Whether some client takes a line for the last of a reply: curl any `ddd `, Python and tnftp the code of
+/// the first line unless `-` follows, commons-net what begins with a digit and has no `-` there.
+fn looks_final(line: &[u8]) -> bool {
+    let (code, rest) = line.split_at(line.len().min(3));
+    code.len() == 3 && code.iter().all(u8::is_ascii_digit) && !rest.starts_with(b"-")
+}
+
+/// Three digits and what sets them off: the start of a reply.
 #[derive(Clone, Copy)]
 struct Head {
     number: u16,

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use nix::libc::{MSG_MORE, MSG_NOSIGNAL};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{Interest, Ready};
 use tokio::net::TcpStream;
@@ -75,6 +76,20 @@ impl Leg {
     /// Writes the beginning of `bytes`.
     pub(super) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_writable(cx, |stream| stream.try_write(bytes))
+    }
+
+    /// As [`Leg::poll_write`]. [`Leg::finish`] follows when all of `bytes` was written, and at once: till
+    /// then the kernel may keep back their end.
+    pub(super) fn poll_write_last(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_writable(cx, |stream| {
+            stream.try_io(Interest::WRITABLE, || {
+                SockRef::from(stream).send_with_flags(bytes, MSG_MORE | MSG_NOSIGNAL)
+            })
+        })
     }
 
     /// Tries `attempt` when the socket is readable, until it says something other than `WouldBlock`.

@@ -6,8 +6,9 @@
 //!         Moving: fill ─▶ store ─▶ flush ─▶ … EOF ─▶ Ended ─FIN sent─▶ Done ◀─ EOF ─ Discarding ◀─┘
 //! ```
 //! Nothing is read while bytes are stored (D12), so the store is one buffer or one pipe, and there is
-//! none while the source is silent (design decision 11). A small transfer is one read and one write through
-//! a buffer that the thread's relays share; a longer one is spliced (decision 12).
+//! none while the source is silent (design decision 11). A small transfer is copied through a buffer that
+//! the thread's relays share: what is there to read, then one write, and where the end was there too the
+//! last byte and FIN are one segment. A longer one is spliced (decision 12).
 //!
 //! What it deliberately does not do: it never looks at the bytes (D15) and does not judge errors; the
 //! relay knows both directions and does.
@@ -56,7 +57,7 @@ pub(super) enum PumpEvent {
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Stage {
     Moving,
-    /// The source's FIN was read, nothing is stored, and FIN was not handed on.
+    /// The source's FIN was read and not handed on. The last bytes may be stored.
     Ended,
     Discarding,
     Done,
@@ -79,6 +80,14 @@ pub(super) enum Splicing {
     /// From the first byte.
     #[cfg(test)]
     Always,
+}
+
+/// What reading came to.
+enum Filled {
+    /// Something was read.
+    More,
+    /// The source's FIN was read, behind what else was.
+    End,
 }
 
 /// Which of its two legs stopped a pump.
@@ -157,14 +166,17 @@ impl Pump {
             self.stage = Stage::Ended;
         }
         match self.stage {
-            Stage::Moving => Poll::Pending,
-            Stage::Ended => self.end(to, last),
+            Stage::Ended => {
+                ready!(self.poll_flush(to, cx)).map_err(Broken::Write)?;
+                self.release();
+                self.end(to, last)
+            }
             Stage::Discarding => self.poll_discard(from, cx),
-            Stage::Done => Poll::Pending,
+            Stage::Moving | Stage::Done => Poll::Pending,
         }
     }
 
-    /// Ready when the source has ended and everything was written.
+    /// Ready when the source has ended.
     fn poll_move(
         &mut self,
         from: &Leg,
@@ -173,13 +185,13 @@ impl Pump {
     ) -> Poll<Result<(), Broken>> {
         for _ in 0..TURNS {
             ready!(self.poll_flush(to, cx)).map_err(Broken::Write)?;
-            let Poll::Ready(read) = self.poll_fill(from, to, cx)? else {
-                self.release();
-                return Poll::Pending;
-            };
-            if read == 0 {
-                self.release();
-                return Poll::Ready(Ok(()));
+            match self.poll_fill(from, to, cx)? {
+                Poll::Pending => {
+                    self.release();
+                    return Poll::Pending;
+                }
+                Poll::Ready(Filled::End) => return Poll::Ready(Ok(())),
+                Poll::Ready(Filled::More) => {}
             }
         }
         cx.waker().wake_by_ref();
@@ -228,13 +240,13 @@ impl Pump {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads more; nothing is stored. Ready with 0 at the source's FIN.
+    /// Reads more; nothing is stored.
     fn poll_fill(
         &mut self,
         from: &Leg,
         to: &Leg,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<usize, Broken>> {
+    ) -> Poll<Result<Filled, Broken>> {
         if !self.wants_pipe() {
             return self.poll_copy(from, to, cx);
         }
@@ -249,7 +261,8 @@ impl Pump {
         };
         pipe.grow(self.moved);
         match ready!(pipe.poll_fill(from, cx)) {
-            Ok(read) => Poll::Ready(Ok(read)),
+            Ok(0) => Poll::Ready(Ok(Filled::End)),
+            Ok(_) => Poll::Ready(Ok(Filled::More)),
             // EINVAL: the sockets can not be spliced; ENOSYS: nothing can. The pipe is empty: no
             // byte is lost by going on without.
             Err(error)
@@ -279,27 +292,32 @@ impl Pump {
         from: &Leg,
         to: &Leg,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<usize, Broken>> {
+    ) -> Poll<Result<Filled, Broken>> {
         tracing::debug!(%error, "no splice for this transfer, its bytes are copied");
         self.splicing = Splicing::Never;
         self.release();
         self.poll_copy(from, to, cx)
     }
 
-    /// One read and, at once, one write. What the destination does not take is kept.
+    /// Reads what is there and, at once, writes it. What the destination does not take is kept.
     fn poll_copy(
         &mut self,
         from: &Leg,
         to: &Leg,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<usize, Broken>> {
+    ) -> Poll<Result<Filled, Broken>> {
         BUFFER.with_borrow_mut(|buffer| {
-            let read = ready!(from.poll_read(cx, buffer)).map_err(Broken::Read)?;
-            if read == 0 {
-                return Poll::Ready(Ok(0));
-            }
+            let (read, filled) = ready!(poll_gather(from, buffer, cx)).map_err(Broken::Read)?;
             let bytes = buffer.get(..read).unwrap_or_default();
-            let (written, failure) = match to.poll_write(cx, bytes) {
+            if bytes.is_empty() {
+                return Poll::Ready(Ok(filled));
+            }
+            let wrote = match filled {
+                // FIN follows in this very poll, and takes the rest with it.
+                Filled::End if self.end == SourceEnd::Trusted => to.poll_write_last(cx, bytes),
+                _ => to.poll_write(cx, bytes),
+            };
+            let (written, failure) = match wrote {
                 Poll::Ready(Ok(written)) => (written, None),
                 Poll::Ready(Err(error)) => (0, Some(error)),
                 Poll::Pending => (0, None),
@@ -312,7 +330,7 @@ impl Pump {
                     written: 0,
                 };
             }
-            failure.map_or(Poll::Ready(Ok(read)), |error| {
+            failure.map_or(Poll::Ready(Ok(filled)), |error| {
                 Poll::Ready(Err(Broken::Write(error)))
             })
         })
@@ -352,12 +370,32 @@ impl Pump {
     }
 }
 
+/// Reads until there is no more, the buffer is full, or the source has ended.
+fn poll_gather(
+    from: &Leg,
+    buffer: &mut [u8],
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<(usize, Filled)>> {
+    let mut read = 0;
+    while let Some(free) = buffer.get_mut(read..).filter(|free| !free.is_empty()) {
+        match from.poll_read(cx, free) {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Ok((read, Filled::End))),
+            Poll::Ready(Ok(count)) => read += count,
+            // What came before it is lost with the connection (D13).
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending if read == 0 => return Poll::Pending,
+            Poll::Pending => break,
+        }
+    }
+    Poll::Ready(Ok((read, Filled::More)))
+}
+
 thread_local! {
     /// Shared by the pumps of a thread: it holds bytes only within one poll.
     static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; BUFFER_BYTES].into_boxed_slice());
 }
 
-/// One read. What a client's or a backend's first window commonly holds.
+/// One write. What a client's or a backend's first window commonly holds.
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// Bytes after which a transfer is long: most files and listings end before, and save the pipe.

@@ -52,8 +52,8 @@ impl Size {
     const fn for_transfer(moved: u64) -> Self {
         match moved {
             ..LARGE_AFTER => Self::Usual,
-            ..HUGE_AFTER => Self::Large,
-            _ => Self::Huge,
+            LARGE_AFTER..HUGE_AFTER => Self::Large,
+            HUGE_AFTER.. => Self::Huge,
         }
     }
 

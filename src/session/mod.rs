@@ -27,7 +27,7 @@ mod leaving;
 mod machine;
 mod pending;
 mod replies;
-#[cfg(test)]
+#[cfg(any(fuzzing, test))]
 mod simulation;
 #[cfg(test)]
 mod tests;
@@ -41,6 +41,8 @@ use bytes::Bytes;
 
 pub use self::data::{DataId, Mode, TransferEnd};
 pub use self::machine::Session;
+#[cfg(any(fuzzing, test))]
+pub(crate) use self::simulation::simulate;
 use crate::config::{BackendActive, BackendPassive, PortAddress};
 use crate::diagnosis::Diagnosis;
 use crate::ending::{Ending, Moved, Side};

@@ -1,21 +1,23 @@
-//! A seeded simulation: clients and backends, plausible and mean, data and time, in any order.
+//! A simulation: clients and backends, plausible and mean, data and time, in any order.
 //!
 //! The [`World`] obeys the session as the driver would, keeps the books of what is open, and checks after
-//! every action what must hold always. `FTPLB_SIM_SEED` replays one seed, `FTPLB_SIM_SEEDS` runs so many,
-//! `FTPLB_SIM_STEPS` sets their length.
+//! every action what must hold always. What happens is decided by a seed in the tests, and by the bytes of
+//! an input where a fuzzer looks for the way to what must not be.
 
 mod books;
 mod parties;
+mod random;
+#[cfg(test)]
+mod tests;
 
-use std::collections::VecDeque;
-use std::env;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use self::books::Books;
-use self::parties::{Backend, Client, Manner, Random};
+use self::parties::{Backend, Client, Manner};
+use self::random::Random;
 use crate::config::{BackendActive, BackendPassive, PortAddress};
 use crate::diagnosis::{Diagnoses, Diagnosis};
 use crate::ending::{Cause, Side};
@@ -23,21 +25,12 @@ use crate::limits::{Limits, Timeouts};
 use crate::session::waiting::ClientLine;
 use crate::session::{Action, DataEvent, DataId, Input, Order, Picked, Session, Settings, Tell};
 
-#[test]
-fn what_must_hold_always_holds_whatever_happens() {
-    let number = |name| env::var(name).ok().and_then(|text| text.parse().ok());
-    let steps = number("FTPLB_SIM_STEPS").unwrap_or(200);
-    let seeds = match number("FTPLB_SIM_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("FTPLB_SIM_SEEDS").unwrap_or(1_000),
-    };
-    for seed in seeds {
-        World::new(seed).run(steps);
-    }
+/// Lives through what the bytes of `input` decide, up to its end or the session's.
+pub(crate) fn simulate(input: &[u8]) {
+    World::new(Random::of_input(input)).run(usize::MAX);
 }
 
 struct World {
-    seed: u64,
     random: Random,
     session: Session,
     settings: Arc<Settings>,
@@ -56,8 +49,7 @@ struct World {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
-        let mut random = Random::new(seed);
+    fn new(mut random: Random) -> Self {
         let settings = Arc::new(Settings {
             limits: Limits {
                 pending_commands: random.pick(&[4, 64]),
@@ -72,21 +64,14 @@ impl World {
         });
         let now = Instant::now();
         let session = Session::new(Arc::clone(&settings), books::CLIENT, books::VIP, now);
-        let manner = random.pick(&[Manner::Orderly, Manner::Orderly, Manner::Mean]);
-        let client = Client::new(manner, settings.pick_by_user);
-        let manners = [
-            Manner::Orderly,
-            Manner::Orderly,
-            Manner::Eager,
-            Manner::Mean,
-        ];
+        let (of_client, of_backend) = Manner::of_both(&mut random);
+        let client = Client::new(of_client, settings.pick_by_user);
         let mut world = Self {
-            seed,
             session,
             settings,
             now,
             client,
-            backend: Backend::new(random.pick(&manners)),
+            backend: Backend::new(of_backend),
             books: Books::default(),
             picking: false,
             diagnosed: Diagnoses::default(),
@@ -100,9 +85,9 @@ impl World {
         world
     }
 
-    fn run(mut self, steps: u64) {
+    fn run(mut self, steps: usize) {
         for _ in 0..steps {
-            if self.books.closed.is_some() {
+            if self.books.closed.is_some() || self.random.is_spent() {
                 break;
             }
             self.step();
@@ -334,8 +319,10 @@ impl World {
             return;
         }
         let is_greeting = text.starts_with(b"220") && text.ends_with(b"here");
-        let is_mean = self.backend.manner == Manner::Mean;
-        assert!(is_mean || !is_greeting, "greeted twice");
+        assert!(
+            self.backend.manner.is_mean() || !is_greeting,
+            "greeted twice"
+        );
         let is_in_order = self.backend.manner == Manner::Orderly && !self.is_drained;
         self.books.sent_to_client(text, alone, is_in_order);
     }
@@ -363,13 +350,13 @@ impl World {
 }
 
 impl Drop for World {
+    #[expect(clippy::print_stdout, reason = "what led to a failure of the test")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let trace: VecDeque<&str> = self.trace.iter().map(String::as_str).collect();
-            for line in trace.iter().skip(trace.len().saturating_sub(60)) {
+            for line in self.trace.iter().skip(self.trace.len().saturating_sub(60)) {
                 println!("{line}");
             }
-            println!("FTPLB_SIM_SEED={} ({:?})", self.seed, self.backend.manner);
+            println!("{} ({:?})", self.random, self.backend.manner);
         }
     }
 }

@@ -10,5 +10,5 @@ mod login;
 mod passive;
 mod replies;
 mod retire;
-pub(super) mod talk;
+mod talk;
 mod transfer;

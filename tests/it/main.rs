@@ -31,6 +31,8 @@ mod bad_inputs_data;
 mod bad_inputs_lines;
 mod bad_inputs_replies;
 mod descriptors;
+mod differential;
+mod differential_endpoints;
 mod discovery;
 mod endings;
 mod faults;

@@ -190,3 +190,12 @@ algorithm = "lc"
 "#;
     assert_cases(case, str::to_owned);
 }
+
+#[test]
+fn a_file_of_nothing_but_mistakes_is_judged_line_by_line() {
+    // Found by the fuzzer: each problem looked for the lines of all others, and took from the start of the
+    // file to find one. This took an hour.
+    let text = "[[poll]]\nadress 1\n".repeat(4_000);
+    let found = check(&text, "x.toml", &Surroundings::default()).unwrap_err();
+    assert!(found.len() >= 4_000, "{}", found.len());
+}

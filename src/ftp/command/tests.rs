@@ -9,7 +9,7 @@ fn argument(line: &[u8]) -> (Verb, Option<&[u8]>) {
 
 #[test]
 fn f3_f4_f6_items_3_to_12_lines_that_are_no_commands_are_told_apart() {
-    let cases: [(&[u8], CommandError); 24] = [
+    let cases: [(&[u8], CommandError); 28] = [
         (b"MKD a\r\0b", CommandError::Forbidden),
         (b"NOOP\0PWD", CommandError::Forbidden),
         (b"NOOP\rPASV", CommandError::Forbidden),
@@ -31,6 +31,11 @@ fn f3_f4_f6_items_3_to_12_lines_that_are_no_commands_are_told_apart() {
         (b"\xffPASV", CommandError::Verb),
         (b"PAS\xc3\xa4", CommandError::Verb),
         (b"-", CommandError::Verb),
+        // To pyftpdlib these are what they end in.
+        (b"XABOR", CommandError::Verb),
+        (b"statstat x", CommandError::Verb),
+        (b"@Quit", CommandError::Verb),
+        (b"PASVABOR", CommandError::Verb),
         (b"ABCDEFGHI", CommandError::Verb),
         (b"ABCDEFGHI x", CommandError::Verb),
         (&[b'A'; 4090], CommandError::Verb),
@@ -42,7 +47,7 @@ fn f3_f4_f6_items_3_to_12_lines_that_are_no_commands_are_told_apart() {
 
 #[test]
 fn f5_verbs_are_known_in_any_case_and_by_their_whole_name() {
-    let cases: [(&[u8], Verb); 10] = [
+    let cases: [(&[u8], Verb); 12] = [
         (b"PASV", Verb::Pasv),
         (b"pasv", Verb::Pasv),
         (b"PaSv ", Verb::Pasv),
@@ -51,6 +56,8 @@ fn f5_verbs_are_known_in_any_case_and_by_their_whole_name() {
         (b"PASVX", Verb::Unknown),
         (b"PAS", Verb::Unknown),
         (b"other", Verb::Unknown),
+        (b"STATX", Verb::Unknown),
+        (b"UIT", Verb::Unknown),
         (b"XMKD a", Verb::Unknown),
         (b"ABCDEFGH", Verb::Unknown),
     ];

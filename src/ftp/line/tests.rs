@@ -82,6 +82,16 @@ fn r10_item_83_nul_is_dropped_from_replies() {
 }
 
 #[test]
+fn r10_a_cr_that_ends_no_line_is_dropped_from_replies() {
+    // Found by the fuzzer: Python's ftplib reads two replies here.
+    let bytes = b"250 a\r226 b\r\n\r220\r\r\r\n\r\n";
+    assert_eq!(
+        frames_of(Framer::replies(MAX), &[bytes]),
+        [line(b"250 a226 b"), line(b"220"), line(b"")]
+    );
+}
+
+#[test]
 fn f7_item_16_overlong_line_is_refused_once_and_the_next_is_read() {
     let fits = [vec![b'A'; MAX - 2], b"\r\nNOOP\r\n".to_vec()].concat();
     assert_eq!(commands(&fits), [line(&[b'A'; MAX - 2]), line(b"NOOP")]);

@@ -73,6 +73,10 @@ fn r3_item_80_an_inner_line_that_looks_like_an_end_is_indented() {
         "999 x",
         "000 x",
         "2300 x",
+        "230x",
+        "230\tx",
+        "150x",
+        "23 0 x",
         "230 ok",
     ];
     assert_eq!(
@@ -87,7 +91,11 @@ fn r3_item_80_an_inner_line_that_looks_like_an_end_is_indented() {
             at(230, Place::Inner, " 226"),
             at(230, Place::Inner, " 999 x"),
             at(230, Place::Inner, " 000 x"),
-            at(230, Place::Inner, "2300 x"),
+            at(230, Place::Inner, " 2300 x"),
+            at(230, Place::Inner, " 230x"),
+            at(230, Place::Inner, " 230\tx"),
+            at(230, Place::Inner, " 150x"),
+            at(230, Place::Inner, "23 0 x"),
             at(230, Place::Last, "230 ok"),
         ]
     );

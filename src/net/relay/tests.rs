@@ -307,6 +307,26 @@ async fn d4_a_slow_client_gets_all_of_a_download_though_the_relay_is_gone() {
     }
 }
 
+#[tokio::test]
+async fn d4_the_end_of_a_small_file_waits_for_a_client_that_does_not_read() {
+    let ((client_leg, mut client), (backend_leg, mut backend)) = (leg().await, leg().await);
+    let mut before = 0;
+    while let Poll::Ready(count) =
+        poll_fn(|cx| Poll::Ready(client_leg.poll_write(cx, &vec![7; 65_536]))).await
+    {
+        before += count.unwrap();
+    }
+    backend.write_all(&vec![7; 5_000]).await.unwrap();
+    drop(backend);
+    let mut relay = Relay::new(client_leg, backend_leg, IDLE);
+    assert!(poll_fn(|cx| Poll::Ready(relay.poll_event(cx).is_pending())).await);
+    let relay = spawn(relay);
+    let (bytes, end) = soon(ending(&mut client)).await;
+    assert_eq!((bytes.len(), end), (before + 5_000, End::Fin));
+    drop(client);
+    assert_eq!(soon(relay).await.unwrap().1.result, Ok(()));
+}
+
 /// When a reset comes.
 #[derive(Clone, Copy, Debug)]
 enum Moment {

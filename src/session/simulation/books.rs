@@ -1,20 +1,24 @@
 //! What the driver of the simulation has open, and what is still to be told and answered.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
-use super::parties::{Random, is_final, tag_of};
+use super::parties::{is_final, tag_of};
+use super::random::Random;
 use crate::ending::{Cause, Ending, Phase, Side};
 use crate::ftp::command::{self, Direction};
 use crate::limits::Timeouts;
-use crate::session::tests::talk;
 use crate::session::{Action, DataEvent, DataId, Input, Moved, Tell};
 
-pub(super) const CLIENT: SocketAddr = talk::CLIENT;
-pub(super) const VIP: SocketAddr = talk::VIP;
-pub(super) const LOCAL: IpAddr = talk::LOCAL;
-pub(super) const BACKEND: SocketAddr = talk::BACKEND;
+pub(super) const CLIENT: SocketAddr = SocketAddr::new(v4([192, 0, 2, 7]), 40_000);
+pub(super) const VIP: SocketAddr = SocketAddr::new(v4([203, 0, 113, 1]), 21);
+pub(super) const LOCAL: IpAddr = v4([10, 0, 0, 9]);
+pub(super) const BACKEND: SocketAddr = SocketAddr::new(v4([10, 0, 0, 1]), 21);
+
+const fn v4([a, b, c, d]: [u8; 4]) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(a, b, c, d))
+}
 
 #[derive(Default)]
 pub(super) struct Books {

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::books::Books;
+use super::random::Random;
 use crate::ftp::command::{self, Verb};
+use crate::ftp::line::{Frame, Framer, Line};
 use crate::session::Input;
 
 /// How a party behaves.
@@ -17,6 +19,25 @@ pub(super) enum Manner {
     Mean,
     /// One thing after the other, as vsftpd.
     Orderly,
+    /// Mean, and says any bytes: those of the fuzzer's input.
+    Wild,
+}
+
+impl Manner {
+    /// How the client and the backend behave. Any bytes are only in the input of a fuzzer, and only where
+    /// nothing is expected of the other party either.
+    pub(super) fn of_both(random: &mut Random) -> (Self, Self) {
+        if random.is_input() && random.one_in(3) {
+            return (Self::Wild, Self::Wild);
+        }
+        let client = random.pick(&[Self::Orderly, Self::Orderly, Self::Mean]);
+        let backends = [Self::Orderly, Self::Orderly, Self::Eager, Self::Mean];
+        (client, random.pick(&backends))
+    }
+
+    pub(super) fn is_mean(self) -> bool {
+        matches!(self, Self::Mean | Self::Wild)
+    }
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "independent facts")]
@@ -71,7 +92,10 @@ impl Client {
         if !std::mem::replace(&mut self.has_password, true) {
             return line(format!("PASS #{tag}"));
         }
-        match random.below(if self.manner == Manner::Mean { 60 } else { 44 }) {
+        if self.manner == Manner::Wild && random.one_in(3) {
+            return framed(random, Framer::commands);
+        }
+        match random.below(if self.manner.is_mean() { 60 } else { 44 }) {
             0..6 => line("PASV".to_owned()),
             6..10 => line("EPSV".to_owned()),
             10..13 => line("PORT 192,0,2,7,19,136".to_owned()),
@@ -153,7 +177,10 @@ impl Backend {
     }
 
     pub(super) fn says(&mut self, random: &mut Random, books: &Books) -> Option<Input> {
-        if self.manner == Manner::Mean && random.one_in(6) {
+        if self.manner == Manner::Wild && random.one_in(4) {
+            return Some(framed(random, Framer::replies));
+        }
+        if self.manner.is_mean() && random.one_in(6) {
             return Some(mean(random));
         }
         if random.one_in(300) {
@@ -290,47 +317,38 @@ fn line(text: String) -> Input {
     Input::Line { text, interrupt }
 }
 
-/// The number behind `#`.
+/// What a framer makes of the next bytes of a fuzzer's input. They bear no tag, which would be believed.
+fn framed(random: &mut Random, framer: fn(usize) -> Framer) -> Input {
+    let mut framer = framer(MOST_BYTES);
+    framer.push(&random.bytes(MOST_BYTES));
+    framer.push(b"\n");
+    while let Some(frame) = framer.next_frame() {
+        match frame {
+            Frame::Line(Line { text, interrupt }) => {
+                let untagged = text
+                    .iter()
+                    .map(|byte| if *byte == b'#' { b'.' } else { *byte });
+                let text = untagged.collect();
+                return Input::Line { text, interrupt };
+            }
+            Frame::Runaway => return Input::Runaway,
+            Frame::TooLong => return Input::TooLong,
+            Frame::Telnet(_) => {}
+        }
+    }
+    line(String::new())
+}
+
+/// A line may have so many, its end included; so few that a fuzzer finds the limit.
+const MOST_BYTES: usize = 48;
+
+/// The number behind `#`. Zero answers what had none.
 pub(super) fn tag_of(text: &[u8]) -> Option<u64> {
     let (_, tag) = std::str::from_utf8(text).ok()?.split_once('#')?;
-    tag.parse().ok()
+    tag.parse().ok().filter(|tag| *tag != 0)
 }
 
 /// Whether a line is the last of a reply that answers a command.
 pub(super) fn is_final(text: &[u8]) -> bool {
     matches!(text, [b'2'..=b'6', b, c, b' ', ..] if b.is_ascii_digit() && c.is_ascii_digit())
-}
-
-/// SplitMix64.
-pub(super) struct Random(u64);
-
-impl Random {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    pub(super) fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-
-    pub(super) fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[usize::try_from(self.below(of.len() as u64)).expect("a small number")]
-    }
-
-    pub(super) fn pick_of<T, const N: usize>(&mut self, of: [T; N]) -> T {
-        let index = usize::try_from(self.below(N as u64)).expect("a small number");
-        of.into_iter().nth(index).expect("below the length")
-    }
 }

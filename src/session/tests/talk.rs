@@ -18,10 +18,10 @@ use crate::session::{
     Action, DataEvent, DataId, Input, Moved, Order, Picked, Session, Settings, Tell, TransferEnd,
 };
 
-pub(in crate::session) const CLIENT: SocketAddr = v4([192, 0, 2, 7], 40_000);
-pub(in crate::session) const VIP: SocketAddr = v4([203, 0, 113, 1], 21);
-pub(in crate::session) const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9));
-pub(in crate::session) const BACKEND: SocketAddr = v4([10, 0, 0, 1], 21);
+pub(super) const CLIENT: SocketAddr = v4([192, 0, 2, 7], 40_000);
+pub(super) const VIP: SocketAddr = v4([203, 0, 113, 1], 21);
+pub(super) const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9));
+pub(super) const BACKEND: SocketAddr = v4([10, 0, 0, 1], 21);
 pub(super) const CLIENT_6: SocketAddr = v6(7, 40_000);
 pub(super) const VIP_6: SocketAddr = v6(1, 21);
 pub(super) const LOCAL_6: SocketAddr = v6(9, 0);

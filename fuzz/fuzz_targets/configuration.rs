@@ -1,0 +1,4 @@
+//! See `ftplb::fuzz::configuration` for what must hold.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| ftplb::fuzz::configuration::check(data));
