@@ -171,8 +171,8 @@ const MIN_DATA_OPEN: Duration = Duration::from_secs(30);
 /// transfer.
 const SESSION_DESCRIPTORS: u64 = 7;
 
-/// Standard streams, listeners, the runtime, the admin port, the log, probes.
-const OTHER_DESCRIPTORS: u64 = 64;
+/// Standard streams, listeners, the runtime, the admin port, the log, probes: 64. Idle pipes: 128.
+const OTHER_DESCRIPTORS: u64 = 192;
 
 #[cfg(test)]
 mod tests;

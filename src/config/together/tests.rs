@@ -259,7 +259,7 @@ weight = 0
 ---
 [limits]
 sessions = 3000
-=> 7 warning: limits.sessions: 3000 sessions, each with up to 7 descriptors, and 64 others need 21064; this process may open 20000 | raise the limit (LimitNOFILE=21064, ulimit -n 21064), or lower sessions to 2848
+=> 7 warning: limits.sessions: 3000 sessions, each with up to 7 descriptors, and 192 others need 21192; this process may open 20000 | raise the limit (LimitNOFILE=21192, ulimit -n 21192), or lower sessions to 2829
 ---
 [[listener]]
 address = "192.0.2.2"
