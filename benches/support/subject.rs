@@ -142,7 +142,10 @@ impl Admin {
     pub(crate) fn get(self, path: &str) -> anyhow::Result<String> {
         let mut stream = TcpStream::connect_timeout(&self.0, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: ftplb\r\nConnection: close\r\n\r\n");
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.0
+        );
         stream.write_all(request.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;

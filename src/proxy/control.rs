@@ -10,13 +10,11 @@
 //! One task owns everything of a session, its data connections included, so that whatever ends the task
 //! ends all of it. It knows nothing of FTP; that is `session`.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
 use tokio::net::TcpStream;
-use tokio::sync::futures::OwnedNotified;
 
 use crate::balance::BackendId;
 use crate::ending::{Cause, Ending, Side};
@@ -42,14 +40,13 @@ pub(super) struct Driver {
     pub(super) backend: Option<Party>,
     pub(super) data: Vec<DataConnection>,
     pub(super) dialling: Option<Dialling>,
-    /// Its place while it waits for a backend to have room.
-    pub(super) waiting: Option<Waiting>,
+    /// Its place while it waits for a backend to have room, which few do.
+    pub(super) waiting: Option<Box<Waiting>>,
     pub(super) seat: Option<Seat>,
     pub(super) tried: Vec<BackendId>,
     /// When the backend's control connection stood, until it greeted.
     pub(super) connected: Option<Instant>,
     pub(super) alarm: Alarm,
-    pub(super) order: Pin<Box<OwnedNotified>>,
     pub(super) record: SessionRecord,
     pub(super) admission: Admission,
 }
@@ -71,7 +68,6 @@ impl Driver {
             tried: Vec::new(),
             connected: None,
             alarm: Alarm::default(),
-            order: Box::pin(admission.entry.changed().notified_owned()),
             record: SessionRecord::new(Arc::clone(&service), Arc::clone(&admission.entry)),
             service,
             admission,
@@ -187,6 +183,7 @@ impl Driver {
                     let id = pick.target.id;
                     let change = self.service.pool.report_live(id, true, now);
                     self.record.note_availability(pick, change);
+                    self.tried = Vec::new();
                     let waited = self.connected.take().map(|since| now - since);
                     self.record.note_greeted(pick, waited.unwrap_or_default());
                     // Set once: a session has one backend from its greeting on.
@@ -234,7 +231,11 @@ impl Driver {
             }
             client.poll_drain(cx)
         });
-        if tokio::time::timeout(FAREWELL, farewell).await.is_err() {
+        // Boxed: every session would carry its timer from the beginning.
+        if Box::pin(tokio::time::timeout(FAREWELL, farewell))
+            .await
+            .is_err()
+        {
             tracing::debug!(
                 session = self.admission.entry.id,
                 "the client did not close in time"
@@ -273,5 +274,5 @@ const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What an idle session costs beside the kernel's sockets, its task and what others see of it: buffers exist only while bytes are
 /// in them (design decision 11). Raise it knowingly.
-const SESSION_BYTES: usize = 1_328;
+const SESSION_BYTES: usize = 1_264;
 const _: () = assert!(size_of::<Driver>() <= SESSION_BYTES);

@@ -68,7 +68,8 @@ impl Driver {
     /// Whether there was a place to wait for room.
     fn enter_room(&mut self, user: Bytes) -> bool {
         let rule = self.service.waiting.as_ref();
-        self.waiting = rule.and_then(|rule| self.service.room.enter(rule, user));
+        let place = rule.and_then(|rule| self.service.room.enter(rule, user));
+        self.waiting = place.map(Box::new);
         self.waiting.is_some()
     }
 

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use dashmap::DashMap;
-use tokio::sync::Notify;
 
 use crate::balance::BackendId;
 use crate::limits::{Limits, Place, Refusal, Tally};
@@ -33,8 +33,10 @@ pub struct Entry {
     /// Its backend, once that has greeted it.
     pub pinned: OnceLock<Pinned>,
     view: Mutex<View>,
+    /// With [`UNREAD`] until the session has seen it.
     order: AtomicU8,
-    changed: Arc<Notify>,
+    /// The session's, to be told of an order.
+    waker: Mutex<Option<Waker>>,
 }
 
 /// The backend of a session.
@@ -77,7 +79,7 @@ impl Sessions {
             pinned: OnceLock::new(),
             view: Mutex::new(View::new(since)),
             order: AtomicU8::new(0),
-            changed: Arc::default(),
+            waker: Mutex::default(),
         });
         self.live.insert(entry.id, Arc::clone(&entry));
         Admission {
@@ -158,33 +160,49 @@ impl Entry {
             Order::Drain => DRAIN,
             Order::Kill => KILL,
         };
-        self.order.fetch_max(code, Ordering::Release);
-        self.changed.notify_one();
+        self.change(|current| (code > current).then_some(code));
     }
 
     /// An order to leave is taken back; one to end at once is not.
     fn take_back(&self) {
-        let is_leaving = |code| (code == RETIRE || code == DRAIN).then_some(STAY);
+        self.change(|current| (current == RETIRE || current == DRAIN).then_some(STAY));
+    }
+
+    fn change(&self, next: impl Fn(u8) -> Option<u8>) {
+        let next = |held: u8| next(held & !UNREAD).map(|code| code | UNREAD);
         let (set, fetch) = (Ordering::Release, Ordering::Relaxed);
-        if self.order.try_update(set, fetch, is_leaving).is_ok() {
-            self.changed.notify_one();
+        if self.order.try_update(set, fetch, next).is_err() {
+            return;
+        }
+        let waker = self.waker().take();
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 
-    /// The order given, if any.
-    pub(super) fn current_order(&self) -> Option<Order> {
-        match self.order.load(Ordering::Acquire) {
-            STAY => Some(Order::Stay),
-            RETIRE => Some(Order::Retire),
-            DRAIN => Some(Order::Drain),
-            KILL => Some(Order::Kill),
-            _ => None,
+    /// The next order that the session has not seen yet; for the session alone.
+    pub(super) fn poll_order(&self, cx: &mut Context<'_>) -> Poll<Order> {
+        {
+            // First, so that an order that comes now is seen here or wakes.
+            let mut waker = self.waker();
+            if !{ waker.as_ref() }.is_some_and(|waker| waker.will_wake(cx.waker())) {
+                *waker = Some(cx.waker().clone());
+            }
+        }
+        if self.order.load(Ordering::Acquire) & UNREAD == 0 {
+            return Poll::Pending;
+        }
+        match self.order.fetch_and(!UNREAD, Ordering::AcqRel) & !UNREAD {
+            STAY => Poll::Ready(Order::Stay),
+            RETIRE => Poll::Ready(Order::Retire),
+            DRAIN => Poll::Ready(Order::Drain),
+            KILL => Poll::Ready(Order::Kill),
+            _ => Poll::Pending,
         }
     }
 
-    /// Says when there is an order; for the session alone.
-    pub(super) fn changed(&self) -> Arc<Notify> {
-        Arc::clone(&self.changed)
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -208,13 +226,14 @@ impl Drop for Admission {
 }
 
 /// What an idle session costs to be seen by others (design decision 11). Raise it knowingly.
-const ENTRY_BYTES: usize = 256;
+const ENTRY_BYTES: usize = 272;
 const _: () = assert!(size_of::<Entry>() <= ENTRY_BYTES);
 
 const STAY: u8 = 1;
 const RETIRE: u8 = 2;
 const DRAIN: u8 = 3;
 const KILL: u8 = 4;
+const UNREAD: u8 = 1 << 7;
 
 #[cfg(test)]
 mod tests {
@@ -223,27 +242,58 @@ mod tests {
     #[test]
     fn an_order_is_taken_back_or_replaced_by_a_stronger_one_only() {
         let sessions = Arc::new(Sessions::default());
-        let origin = Origin {
+        let admission = sessions.admit(origin(), &Limits::default()).unwrap();
+        let entry = &admission.entry;
+        let seen = || match entry.poll_order(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(order) => Some(order),
+            Poll::Pending => None,
+        };
+        assert_eq!(seen(), None);
+        for (given, heard) in [
+            (Order::Retire, Some(Order::Retire)),
+            (Order::Drain, Some(Order::Drain)),
+            (Order::Retire, None),
+            (Order::Stay, Some(Order::Stay)),
+            (Order::Retire, Some(Order::Retire)),
+            (Order::Kill, Some(Order::Kill)),
+            (Order::Drain, None),
+            (Order::Stay, None),
+        ] {
+            entry.order(given);
+            assert_eq!(seen(), heard, "{given:?}");
+            assert_eq!(seen(), None, "each order is heard once");
+        }
+    }
+
+    #[test]
+    fn who_waits_for_an_order_is_woken_by_it_once() {
+        struct Woken(AtomicU64);
+        impl std::task::Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let sessions = Arc::new(Sessions::default());
+        let admission = sessions.admit(origin(), &Limits::default()).unwrap();
+        let woken = Arc::new(Woken(AtomicU64::new(0)));
+        let waker = Waker::from(Arc::clone(&woken));
+        let entry = &admission.entry;
+        assert!(
+            entry
+                .poll_order(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        entry.order(Order::Drain);
+        entry.order(Order::Drain);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+    }
+
+    fn origin() -> Origin {
+        Origin {
             client: "192.0.2.7:40000".parse().unwrap(),
             vip: "198.51.100.1:21".parse().unwrap(),
             listener: "0.0.0.0:21".into(),
             pool: "p".into(),
-        };
-        let admission = sessions.admit(origin, &Limits::default()).unwrap();
-        let entry = &admission.entry;
-        assert_eq!(entry.current_order(), None);
-        for (given, stands) in [
-            (Order::Retire, Order::Retire),
-            (Order::Drain, Order::Drain),
-            (Order::Retire, Order::Drain),
-            (Order::Stay, Order::Stay),
-            (Order::Retire, Order::Retire),
-            (Order::Kill, Order::Kill),
-            (Order::Drain, Order::Kill),
-            (Order::Stay, Order::Kill),
-        ] {
-            entry.order(given);
-            assert_eq!(entry.current_order(), Some(stands), "{given:?}");
         }
     }
 }

@@ -51,7 +51,7 @@ impl Driver {
             }
         }
         self.show_moved();
-        if let Poll::Ready(order) = self.poll_order(cx) {
+        if let Poll::Ready(order) = self.admission.entry.poll_order(cx) {
             return Poll::Ready(Event::Order(order));
         }
         if let Some(dialling) = &mut self.dialling
@@ -104,16 +104,6 @@ impl Driver {
             .flatten()
         {
             let _flushed_or_gone = party.poll_flush(cx);
-        }
-        Poll::Pending
-    }
-
-    fn poll_order(&mut self, cx: &mut Context<'_>) -> Poll<Order> {
-        while self.order.as_mut().poll(cx).is_ready() {
-            self.order = Box::pin(self.admission.entry.changed().notified_owned());
-            if let Some(order) = self.admission.entry.current_order() {
-                return Poll::Ready(order);
-            }
         }
         Poll::Pending
     }

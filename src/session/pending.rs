@@ -103,6 +103,8 @@ impl Pending {
         }
         if self.queue.is_empty() {
             self.since = Some(now);
+            // Most commands wait alone, and most sessions are idle: room for one is kept, not for four.
+            self.queue.reserve_exact(1);
         }
         self.queue.push_back(expect);
     }
@@ -255,6 +257,7 @@ impl Pending {
         if self.queue.is_empty() {
             self.slack = 0;
             self.since = None;
+            self.queue.shrink_to(1);
         }
     }
 }
