@@ -161,7 +161,7 @@ impl BackendListener {
         loop {
             let (stream, peer) = ready!(poll_arrival(&self.listener, cx))?;
             if normalise_socket(peer).ip() == self.backend {
-                return Poll::Ready(Ok(Leg::accepted(stream)));
+                return Poll::Ready(Ok(Leg::new(stream)));
             }
             tracing::debug!(%peer, backend = %self.backend, "foreign data connection reset");
             self.refused.fetch_add(1, Ordering::Relaxed);

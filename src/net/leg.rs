@@ -42,18 +42,7 @@ pub struct Leg {
 type Fault = Pin<Box<dyn Future<Output = io::Result<Ready>> + Send + Sync>>;
 
 impl Leg {
-    /// A leg over `stream`, which was accepted on a listener that went through [`prepare`].
-    ///
-    /// The runtime takes an accepted socket for readable before it has heard of it. Nobody sends data
-    /// before a reply has told it to, so that read would be for nothing: the kernel tells when there is
-    /// something.
-    pub(super) fn accepted(stream: TcpStream) -> Self {
-        let _nothing_was_read: io::Result<()> =
-            stream.try_io(Interest::READABLE, || Err(io::ErrorKind::WouldBlock.into()));
-        Self::new(stream)
-    }
-
-    /// A leg over `stream`, whose socket went through [`prepare`].
+    /// A leg over `stream`, whose socket, or the listener that it came from, went through [`prepare`].
     pub(super) fn new(stream: TcpStream) -> Self {
         let stream = Arc::new(stream);
         let watched = Arc::clone(&stream);

@@ -309,7 +309,7 @@ impl Lease {
     /// again. An error is the listener's, commonly the limit on open files.
     pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Leg>> {
         if let Some(stream) = self.slot.arrival(cx.waker()) {
-            return Poll::Ready(Ok(Leg::accepted(stream)));
+            return Poll::Ready(Ok(Leg::new(stream)));
         }
         let (sorted, wakers) = self.ports.poll_sort(self.address, &self.slot, cx);
         for waker in wakers {
@@ -318,7 +318,7 @@ impl Lease {
         match sorted {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             _ => match self.slot.arrival(cx.waker()) {
-                Some(stream) => Poll::Ready(Ok(Leg::accepted(stream))),
+                Some(stream) => Poll::Ready(Ok(Leg::new(stream))),
                 None => Poll::Pending,
             },
         }

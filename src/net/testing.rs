@@ -29,7 +29,7 @@ pub(super) async fn leg() -> (Leg, TcpStream) {
         .await
         .unwrap();
     let (stream, _) = listener.accept().await.unwrap();
-    (Leg::accepted(stream), peer)
+    (Leg::new(stream), peer)
 }
 
 /// A connection from an address of the loopback network.

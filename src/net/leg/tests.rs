@@ -28,20 +28,23 @@ async fn k5_a_leg_has_keepalive_once_it_was_told_to() {
     assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_RETRIES);
 }
 
-#[tokio::test]
-async fn what_came_before_a_leg_was_accepted_is_read() {
+/// Another thread hears from the kernel while this one accepts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_comes_while_a_leg_is_accepted_is_read() {
     let socket = socket::bound(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     prepare(&socket).unwrap();
     let listener = socket::listen(socket, 1).unwrap();
-    let mut peer = TcpStream::connect(listener.local_addr().unwrap())
-        .await
-        .unwrap();
-    peer.write_all(b"early").await.unwrap();
-    let (stream, _) = listener.accept().await.unwrap();
-    let leg = Leg::accepted(stream);
-    let mut buffer = [0; 100];
-    let read = soon(poll_fn(|cx| leg.poll_read(cx, &mut buffer))).await;
-    assert_eq!(&buffer[..read.unwrap()], b"early");
+    for _ in 0..1_000 {
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        peer.write_all(b"early").await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let leg = Leg::new(stream);
+        let mut buffer = [0; 100];
+        let read = soon(poll_fn(|cx| leg.poll_read(cx, &mut buffer))).await;
+        assert_eq!(&buffer[..read.unwrap()], b"early");
+    }
 }
 
 #[tokio::test]
