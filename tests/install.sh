@@ -35,11 +35,11 @@ unpack_proftpd() {
 }
 
 command -v apt-get >/dev/null || die "no apt-get: this script knows Debian-like machines only. The tests \
-need vsftpd, ProFTPD, pyftpdlib, curl, lftp, tnftp, Python 3, iproute2 and nftables"
+need vsftpd, ProFTPD, pyftpdlib, curl, lftp, tnftp, Python 3, iproute2, nftables and faketime"
 
 install_without_service vsftpd vsftpd
 # shellcheck disable=SC2046 # A list of package names, one word each.
-set -- $(missing python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables)
+set -- $(missing python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime)
 [ $# -eq 0 ] || install "$@"
 
 if ! proftpd_runs; then

@@ -209,6 +209,29 @@ fn o5_a_flood_of_commands_is_read_at_its_rate_and_none_is_lost() {
 }
 
 #[test]
+fn o5_a_flood_of_replies_is_read_at_its_rate_and_none_is_lost() {
+    let mut table = Table::with(|setup| setup.tables("[limits]\nreply_rate = \"50/s burst 10\"\n"));
+    table.log_in();
+    let begin = Instant::now();
+    table.client.send("NOOP\r\n".repeat(60));
+    for _ in 0..60 {
+        table.backend.hears("NOOP");
+    }
+    table.backend.send("200 Zzz.\r\n".repeat(60));
+    for _ in 0..60 {
+        table.client.hears("200 Zzz.");
+    }
+    let least = Duration::from_millis(1_000);
+    assert!(begin.elapsed() >= least, "{:?}", begin.elapsed());
+    let pauses = || {
+        let side = ["side=\"backend\""];
+        table.proxy.metric("ftplb_rate_pauses_total", &side)
+    };
+    eventually("pauses are counted", || pauses() > 10.0);
+    table.works();
+}
+
+#[test]
 fn f13_denied_commands_are_refused_and_counted() {
     let mut table = Table::with(|setup| {
         setup.listener("deny_commands = [\"SITE CPFR\", \"SITE CPTO\", \"PORT\"]")

@@ -181,6 +181,41 @@ impl Drop for Disk {
     }
 }
 
+/// The library tells ftplb another time of day, by the file that is given; the monotonic clock stays.
+#[test]
+fn clock_that_steps_by_years_ends_nothing() {
+    let library = fs::read_dir("/usr/lib").unwrap().flatten();
+    let library = library.map(|of| of.path().join("faketime/libfaketimeMT.so.1"));
+    let library = { library }.find(|path| path.exists()).expect("faketime");
+    let home = tempfile::tempdir().unwrap();
+    let clock = home.path().join("clock");
+    fs::write(&clock, "+0d\n").unwrap();
+    let wears = format!(
+        "export LD_PRELOAD={} FAKETIME_TIMESTAMP_FILE={} FAKETIME_NO_CACHE=1 DONT_FAKE_MONOTONIC=1",
+        library.display(),
+        clock.display()
+    );
+    let mut table = Table::with(|setup| setup.after(&wears));
+    table.log_in();
+    let mut transfers = 0;
+    for step in ["+400d", "-30d", "-3000d", "+0d"] {
+        let (mut client_data, mut backend_data) = table.passive_data();
+        table.transfer("RETR f");
+        backend_data.send("before, ");
+        fs::write(&clock, format!("{step}\n")).unwrap();
+        backend_data.send("after");
+        drop(backend_data);
+        assert_eq!(client_data.read_to_end(), b"before, after");
+        drop(client_data);
+        table.backend.say("226 Done.");
+        table.client.hears("226 Done.");
+        table.works();
+        transfers += 1;
+        let lines = table.proxy.wait_for_log("transfer ended", transfers);
+        assert_eq!(field(&lines[transfers - 1], "cause"), "complete");
+    }
+}
+
 #[test]
 fn full_disk_under_the_log_stops_nothing_and_lost_lines_are_counted() {
     let disk = Disk::new();
