@@ -253,8 +253,9 @@ fn log_that_nobody_reads_stops_nothing() {
     assert_eq!(proxy.finish().code(), 0);
     let mut bytes = Vec::new();
     unread.read_to_end(&mut bytes).unwrap();
-    // It takes 16 pages, and the last bytes of some stay free.
-    assert!(bytes.len() > 48 << 10, "not full: {}", bytes.len());
+    // It takes 16 pages. A batch of lines that does not fit behind another begins a page of its own,
+    // so that as much as half of them may stay free.
+    assert!(bytes.len() > 32 << 10, "not full: {}", bytes.len());
 }
 
 #[test]
