@@ -19,7 +19,9 @@ use super::file::{Node, Value};
 use super::problem::Mistake;
 use super::reader::Section;
 use super::value::{self, count, word};
-use super::{Access, Admin, Config, Listener, Log, LogFormat, PeerCheck, PortAddress, Process};
+use super::{
+    Access, Admin, Config, Listener, Log, LogFormat, Page, PeerCheck, PortAddress, Process,
+};
 
 /// The whole configuration.
 pub(super) fn config(s: &mut Section<'_>) -> Config {
@@ -102,9 +104,17 @@ fn admin(s: &mut Section<'_>) -> Admin {
         Value::Boolean(false) => Ok(None),
         _ => value::listen_address(ADMIN_PORT)(node).map(Some),
     };
+    let address = s.or("address", address, Some(default));
+    // Who is called whom is for this host's operators, not for everybody in Prometheus' network.
+    let page = match address {
+        Some(address) if address.ip().is_loopback() => Page::Full,
+        Some(_) => Page::Summary,
+        None => Page::Off,
+    };
     Admin {
-        address: s.or("address", address, Some(default)),
+        address,
         api: s.optional("api", value::api_address(API_PORT)),
+        page: s.or("page", word(&PAGE), page),
     }
 }
 
@@ -140,6 +150,12 @@ fn filter(node: &Node) -> Result<String, Mistake> {
 
 pub(super) const LOG_FORMAT: [(&str, LogFormat); 2] =
     [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+pub(super) const PAGE: [(&str, Page); 3] = [
+    ("full", Page::Full),
+    ("summary", Page::Summary),
+    ("off", Page::Off),
+];
 
 pub(super) const PORT_ADDRESS: [(&str, PortAddress); 2] = [
     ("reject", PortAddress::Reject),

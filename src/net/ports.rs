@@ -200,6 +200,16 @@ impl PassivePorts {
         self.table().clients.values().sum()
     }
 
+    /// Ports that are open for them. Several clients may share one.
+    pub fn in_listen(&self) -> usize {
+        self.table().open.len()
+    }
+
+    /// How many ports the range has.
+    pub fn size(&self) -> usize {
+        self.table().rules.range.len()
+    }
+
     /// Connections that were reset because no lease was waiting for their address (P12).
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Page;
 use crate::config::diff::Change;
 use crate::net::ports::PassivePorts;
 use crate::ops::checks::Checks;
@@ -34,6 +35,8 @@ pub struct Fleet {
     pub services: ArcSwap<Vec<Arc<Service>>>,
     /// Listeners that were removed, while sessions of theirs live.
     listeners_leaving: Mutex<Vec<LeavingListener>>,
+    /// What the status page shows.
+    pub page: ArcSwap<Page>,
     draining: AtomicBool,
     reloader: mpsc::Sender<Reload>,
     log_dropped: Dropped,
@@ -64,6 +67,7 @@ impl Fleet {
             leaving: ArcSwap::default(),
             services: ArcSwap::default(),
             listeners_leaving: Mutex::default(),
+            page: ArcSwap::default(),
             draining: AtomicBool::new(false),
             reloader,
             log_dropped,
@@ -78,6 +82,17 @@ impl Fleet {
     /// Whether that is so.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Why a new session would not be served; `None` if it would.
+    pub fn not_ready(&self, now: Instant) -> Option<String> {
+        if self.is_draining() {
+            return Some("draining".to_owned());
+        }
+        let services = self.services.load();
+        let without =
+            { services.iter() }.find(|service| !service.pool.snapshot(now).is_available());
+        without.map(|service| format!("pool {} has no backend that is up", service.pool.name()))
     }
 
     /// Goes on with the configuration as it is now, and says what that has changed; or says everything that

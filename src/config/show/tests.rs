@@ -141,6 +141,7 @@ sandbox = true
 [admin]
 address = "[::1]:9999"
 api = "/run/ftplb/api.sock"
+page = "off"
 
 [log]
 format = "json"
