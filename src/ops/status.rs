@@ -58,6 +58,10 @@ pub struct ListenerStatus {
 
 /// The backends behind a listener.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one question each, which others ask over the wire"
+)]
 pub struct PoolStatus {
     /// Its name.
     pub name: String,

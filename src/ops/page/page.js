@@ -119,13 +119,13 @@ function fill(table, columns, items, key, nothing) {
 }
 
 const BACKENDS = (pool) => [
-  { name: "Backend", kind: "wide alone", cell: (of) => [of.name, ...(of.sorry ? [" ", badge(["sorry", "calm", "◆"])] : []), under(of.address)] },
-  { name: "State", kind: "wide nowrap", cell: (of) => [badge(word(of)), under(`for ${time(of.since_seconds)}`)] },
-  { name: "Weight", kind: "n", cell: (of) => of.configured_weight !== null && of.configured_weight !== of.weight
+  { name: "Backend", kind: "alone name", cell: (of) => [of.name, ...(of.sorry ? [" ", badge(["sorry", "calm", "◆"])] : []), under(of.address)] },
+  { name: "State", kind: "state nowrap", cell: (of) => [badge(word(of)), under(`for ${time(of.since_seconds)}`)] },
+  { name: "Weight", kind: "n narrow", cell: (of) => of.configured_weight !== null && of.configured_weight !== of.weight
       ? [count(of.weight), under(`set, not ${of.configured_weight}`)] : count(of.weight) },
   { name: "Sessions", kind: "n", cell: (of) => of.max_sessions ? `${count(of.sessions)} of ${count(of.max_sessions)}` : count(of.sessions) },
-  { name: "Transfers", kind: "n", cell: (of) => count(of.transfers) },
-  { name: "New/s", kind: "n", cell: (of) => few(backendRate(named(pool, of), "sessions_total")) },
+  { name: "Transfers", kind: "n narrow", cell: (of) => count(of.transfers) },
+  { name: "New/s", kind: "n narrow", cell: (of) => few(backendRate(named(pool, of), "sessions_total")) },
   { name: "To clients", kind: "n", cell: (of) => speed(backendRate(named(pool, of), "to_client_bytes")) },
   { name: "From clients", kind: "n", cell: (of) => speed(backendRate(named(pool, of), "to_backend_bytes")) },
   { name: "Last check", kind: "wide check", cell: checks },
@@ -146,7 +146,7 @@ function showPools() {
     if (!section) {
       section = element("section", { key }, element("div", { className: "title" },
         element("h2", {}, `Pool ${pool.name}`), element("span", {}), element("p", { className: "note" })),
-        element("div", { className: "scroll" }, element("table", {})));
+        element("div", { className: "scroll" }, element("table", { className: "even" })));
       section.querySelector("table").setAttribute("aria-label", `Backends of pool ${pool.name}`);
     }
     const [, state, note] = section.firstChild.children;
@@ -167,20 +167,20 @@ const LISTENERS = [
   { name: "Address", kind: "wide alone", cell: (of) => of.address },
   { name: "Pool", kind: "wide", cell: (of) => of.pool },
   { name: "Sessions", kind: "n wide", cell: (of) => count(of.sessions) },
-  { name: "Passive ports", kind: "n wide", cell: (of) => `${plural(of.leases, "lease")} on ${count(of.passive_ports_open)} of ${count(of.passive_ports)} ports` },
+  { name: "Passive ports", kind: "wide", cell: (of) => `${plural(of.leases, "lease")} on ${count(of.passive_ports_open)} of ${count(of.passive_ports)} ports` },
 ];
 
 const known = (text) => text ?? "–";
 const SESSIONS = [
-  { name: "Client", kind: "wide alone nowrap", order: (of) => of.client, cell: (of) => [of.client, under(`session ${of.id} at ${of.listener}`)] },
-  { name: "User", kind: "who wide", order: (of) => known(of.user), cell: (of) => known(of.user) },
-  { name: "Backend", kind: "who wide", order: (of) => known(of.backend), cell: (of) => known(of.backend) },
+  { name: "Client", kind: "wide alone client nowrap", order: (of) => of.client, cell: (of) => [of.client, under(`session ${of.id} at ${of.listener}`)] },
+  { name: "User", kind: "who wide", order: (of) => known(of.user), cell: (of) => [known(of.user)] },
+  { name: "Backend", kind: "who wide", order: (of) => known(of.backend), cell: (of) => [known(of.backend)] },
   { name: "Now", kind: "wide file", order: (of) => of.transfer ? -1 / of.id : of.id, cell: now },
   { name: "Moved", kind: "n", order: (of) => of.transfer ? of.transfer.bytes : -1, cell: (of) => of.transfer ? size(of.transfer.bytes) : "" },
   { name: "Speed", kind: "n", order: (of) => transferRate(of) ?? -1, cell: (of) => of.transfer ? speed(transferRate(of)) : "" },
   { name: "Age", kind: "n", order: (of) => of.age_seconds, cell: (of) => time(of.age_seconds) },
   { name: "Idle", kind: "n", order: (of) => of.idle_seconds, cell: (of) => of.transfer ? "" : time(of.idle_seconds) },
-  { name: "In all", kind: "n", order: (of) => of.to_client_bytes + of.to_backend_bytes, cell: (of) => `↓ ${size(of.to_client_bytes)} ↑ ${size(of.to_backend_bytes)}` },
+  { name: "In all", kind: "n sum wide", order: (of) => of.to_client_bytes + of.to_backend_bytes, cell: (of) => `↓ ${size(of.to_client_bytes)} ↑ ${size(of.to_backend_bytes)}` },
 ];
 
 function now(session) {
