@@ -64,7 +64,7 @@ pub(super) fn run(options: &Options) -> Result<(), AskError> {
     let mut terminal = ratatui::try_init().map_err(AskError::System)?;
     let _put_back = PutBack;
     thread::spawn(move || read_keys(&of_keys));
-    show(&mut terminal, Screen::new(first), &happened)
+    show(&mut terminal, Screen::new(first, every), &happened)
 }
 
 /// Shows what happens until somebody wants it to end.

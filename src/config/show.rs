@@ -66,7 +66,11 @@ fn show_process(page: &mut Page, process: &Process) {
 }
 
 fn show_admin(page: &mut Page, admin: &Admin) {
-    let Admin { address, api, page: of } = admin;
+    let Admin {
+        address,
+        api,
+        page: of,
+    } = admin;
     page.header("[admin]");
     page.line("address", switch(address.as_ref(), |address| text(address)));
     let api = api.as_ref().map(|api| match api {

@@ -19,9 +19,10 @@ use ratatui::text::{Line, Span};
 use super::columns::{Cell, Column, fit, list};
 use super::look::Looks;
 use super::screen::{Screen, View};
+use crate::balance::Standing;
 use crate::cli::listing::word;
 use crate::cli::table::{short_bytes, short_time, whole};
-use crate::ops::status::{BackendStatus, ListenerStatus, PoolStatus, SessionStatus};
+use crate::ops::status::{BackendStatus, ListenerStatus, PoolStatus, SessionStatus, State};
 
 /// Draws the screen as it is `now`.
 pub(super) fn draw(frame: &mut Frame<'_>, screen: &mut Screen, now: Instant) {
@@ -102,11 +103,11 @@ fn trouble(screen: &Screen, now: Instant) -> Option<String> {
     if let Some(error) = &screen.trouble {
         return Some(format!("NO ANSWER for {age}: {error}"));
     }
-    let is_late = now.saturating_duration_since(screen.looks.last.at) > LATE;
-    match screen.is_paused {
-        true => Some(format!("PAUSED: this is how it was {age} ago")),
-        false => is_late.then(|| format!("NO ANSWER for {age}: it is waited for")),
+    if screen.is_paused {
+        return Some(format!("PAUSED: this is how it was {age} ago"));
     }
+    let is_late = now.saturating_duration_since(screen.looks.last.at) > screen.patience;
+    is_late.then(|| format!("NO ANSWER for {age}: still waiting for it"))
 }
 
 fn title_line(screen: &Screen) -> Line<'static> {
@@ -150,7 +151,8 @@ fn key_line(screen: &Screen) -> Line<'static> {
     let more = screen.looks.last.sessions.total.saturating_sub(shown);
     let order = screen.order.label();
     let reversed = if screen.is_reversed { ", reversed" } else { "" };
-    let mut text = format!("q quit  Tab view  s sort: {order}{reversed}  r reverse  p pause  ↑↓ scroll");
+    let mut text =
+        format!("q quit  Tab view  s sort: {order}{reversed}  r reverse  p pause  ↑↓ scroll");
     if more > 0 {
         text = format!("{text}  ({more} more sessions)");
     }
@@ -172,12 +174,18 @@ fn backend_columns<'a>(looks: &'a Looks) -> Vec<Column<'a, (&'a PoolStatus, &'a 
         Column::number("WGT", 4, |(_, of): &Of<'_>| of.weight.to_string()).from(60),
         Column::number("SESS", 5, |(_, of): &Of<'_>| of.sessions.to_string()),
         Column::number("XFER", 4, |(_, of): &Of<'_>| of.transfers.to_string()).from(50),
-        Column::number("NEW/s", 5, |of: &Of<'_>| few(looks.rate_of_backend(*of, |of| of.sessions_total)))
-            .from(100),
-        Column::number("OUT/s", 6, |of: &Of<'_>| speed(looks.rate_of_backend(*of, |of| of.to_client_bytes)))
-            .from(60),
-        Column::number("IN/s", 6, |of: &Of<'_>| speed(looks.rate_of_backend(*of, |of| of.to_backend_bytes)))
-            .from(60),
+        Column::number("NEW/s", 5, |of: &Of<'_>| {
+            few(looks.rate_of_backend(*of, |of| of.sessions_total))
+        })
+        .from(100),
+        Column::number("OUT/s", 6, |of: &Of<'_>| {
+            speed(looks.rate_of_backend(*of, |of| of.to_client_bytes))
+        })
+        .from(60),
+        Column::number("IN/s", 6, |of: &Of<'_>| {
+            speed(looks.rate_of_backend(*of, |of| of.to_backend_bytes))
+        })
+        .from(60),
         Column::wide("CHECK", |(_, of): &Of<'_>| checked(of)).from(70),
     ]
 }
@@ -219,8 +227,6 @@ fn listener_columns<'a>() -> Vec<Column<'a, ListenerStatus>> {
 }
 
 fn is_sick(backend: &BackendStatus) -> bool {
-    use crate::balance::Standing;
-    use crate::ops::status::State;
     backend.standing == Standing::Serving && backend.state != State::Up
 }
 
@@ -267,13 +273,11 @@ fn doing(session: &SessionStatus) -> Cell {
 
 /// Bytes a second; nothing where nothing is known yet.
 fn speed(rate: Option<f64>) -> String {
-    rate.map(|rate| short_bytes(whole(rate))).unwrap_or_default()
+    rate.map(|rate| short_bytes(whole(rate)))
+        .unwrap_or_default()
 }
 
 /// A small number of events a second.
 fn few(rate: Option<f64>) -> String {
     rate.map(|rate| format!("{rate:.1}/s")).unwrap_or_default()
 }
-
-/// Longer than the time between two looks and than an answer takes.
-const LATE: std::time::Duration = std::time::Duration::from_secs(65);

@@ -1,6 +1,7 @@
 //! What the screen shows: which lists, from where on, in which order; and what the keys change of it.
 
 use std::cmp::Ordering;
+use std::time::Duration;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -15,6 +16,8 @@ pub(super) struct Screen {
     /// Why there is no newer look.
     pub(super) trouble: Option<String>,
     pub(super) is_paused: bool,
+    /// A look that is older than this is late.
+    pub(super) patience: Duration,
     pub(super) view: View,
     pub(super) order: Order,
     pub(super) is_reversed: bool,
@@ -82,8 +85,10 @@ impl Order {
 }
 
 impl Screen {
-    pub(super) fn new(first: Look) -> Self {
+    /// The first look, and one more in each time `every`.
+    pub(super) fn new(first: Look, every: Duration) -> Self {
         Self {
+            patience: every + ANSWER,
             looks: Looks::new(first),
             trouble: None,
             is_paused: false,
@@ -175,6 +180,9 @@ impl Screen {
         }
     }
 }
+
+/// What an answer may take before somebody should know.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// What comes after `one` in a list that has no end.
 fn after<T: Copy + PartialEq>(all: &[T], one: T) -> T {
