@@ -180,7 +180,7 @@ const SESSIONS = [
   { name: "Speed", kind: "n", order: (of) => transferRate(of) ?? -1, cell: (of) => of.transfer ? speed(transferRate(of)) : "" },
   { name: "Age", kind: "n", order: (of) => of.age_seconds, cell: (of) => time(of.age_seconds) },
   { name: "Idle", kind: "n", order: (of) => of.idle_seconds, cell: (of) => of.transfer ? "" : time(of.idle_seconds) },
-  { name: "In all", kind: "n sum wide", order: (of) => of.to_client_bytes + of.to_backend_bytes, cell: (of) => `↓ ${size(of.to_client_bytes)} ↑ ${size(of.to_backend_bytes)}` },
+  { name: "In all", kind: "n sum", order: (of) => of.to_client_bytes + of.to_backend_bytes, cell: (of) => [`↓ ${size(of.to_client_bytes)}`, under(`↑ ${size(of.to_backend_bytes)}`)] },
 ];
 
 function now(session) {
