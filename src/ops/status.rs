@@ -50,8 +50,8 @@ pub struct ListenerStatus {
     pub sessions: usize,
     /// Passive ports that are promised to a client now.
     pub leases: usize,
-    /// Passive ports that are open for them: clients may share one.
-    pub passive_ports_open: usize,
+    /// Passive ports that the client who is worst off can not have now: clients may share one.
+    pub passive_ports_taken: usize,
     /// How many passive ports there are.
     pub passive_ports: usize,
 }

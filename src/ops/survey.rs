@@ -32,7 +32,7 @@ pub(super) fn status(fleet: &Fleet, now: Instant) -> Status {
             .get(&service.name)
             .map_or(0, |count| *count),
         leases: service.ports.in_use(),
-        passive_ports_open: service.ports.in_listen(),
+        passive_ports_taken: service.ports.taken(),
         passive_ports: service.ports.size(),
     });
     let timeouts = services.first().map(|service| &service.settings.timeouts);

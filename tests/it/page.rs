@@ -35,7 +35,7 @@ fn a_browser_shows_what_runs_and_keeps_up_with_it() {
     let row = |of: &str, what: &str| format!("{rows}.some(row => /{of}/.test(row) && /{what}/.test(row))");
     browser.wait(&row("b0", "● up"));
     browser.wait(&row("b1", "✕ down[^]*✕ failed .* ago: .*refused"));
-    browser.wait(&row(&proxy.address.to_string().replace('.', "\\."), "on \\d of 10,001 ports"));
+    browser.wait(&row(&proxy.address.to_string().replace('.', "\\."), ", \\d of 10,001 ports"));
     browser.wait(&row(USER, "b0[^]*RETR[^]*download"));
     assert_eq!(browser.text("document.title"), "▲ ready, 1 backend not up · ftplb");
     assert_eq!(browser.text("document.getElementById('state').innerText"), "▲ ready, 1 backend not up");

@@ -51,7 +51,7 @@ fn listener(address: &str, pool: &str) -> ListenerStatus {
         pool: pool.into(),
         sessions: 0,
         leases: 0,
-        passive_ports_open: 0,
+        passive_ports_taken: 0,
         passive_ports: 10_001,
     }
 }

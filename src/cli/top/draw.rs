@@ -219,8 +219,8 @@ fn listener_columns<'a>() -> Vec<Column<'a, ListenerStatus>> {
         Column::wide("POOL", |of: &ListenerStatus| of.pool.clone()),
         Column::number("SESS", 6, |of: &ListenerStatus| of.sessions.to_string()),
         Column::number("LEASES", 6, |of: &ListenerStatus| of.leases.to_string()).from(50),
-        Column::number("PORTS OPEN", 14, |of: &ListenerStatus| {
-            format!("{} of {}", of.passive_ports_open, of.passive_ports)
+        Column::number("PORTS TAKEN", 14, |of: &ListenerStatus| {
+            format!("{} of {}", of.passive_ports_taken, of.passive_ports)
         })
         .from(60),
     ]

@@ -95,7 +95,7 @@ fn look(seconds: u32) -> Look {
                 pool: "default".into(),
                 sessions: 1_203,
                 leases: 12,
-                passive_ports_open: 11,
+                passive_ports_taken: 11,
                 passive_ports: 10_001,
             }],
             pools: vec![PoolStatus {

@@ -167,7 +167,7 @@ const LISTENERS = [
   { name: "Address", kind: "wide alone", cell: (of) => of.address },
   { name: "Pool", kind: "wide", cell: (of) => of.pool },
   { name: "Sessions", kind: "n wide", cell: (of) => count(of.sessions) },
-  { name: "Passive ports", kind: "wide", cell: (of) => `${plural(of.leases, "lease")} on ${count(of.passive_ports_open)} of ${count(of.passive_ports)} ports` },
+  { name: "Passive ports", kind: "wide", cell: (of) => `${plural(of.leases, "lease")}, ${count(of.passive_ports_taken)} of ${count(of.passive_ports)} ports taken` },
 ];
 
 const known = (text) => text ?? "–";
