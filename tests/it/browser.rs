@@ -105,8 +105,7 @@ impl Browser {
 
     /// Has the page believe that it is shown on a screen of this size, in a light or dark scheme.
     pub(crate) fn shown(&self, width: u32, height: u32, scheme: &str) {
-        let size =
-            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
         self.devtools("Emulation.setDeviceMetricsOverride", &size);
         let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
         self.devtools(

@@ -32,13 +32,24 @@ fn a_browser_shows_what_runs_and_keeps_up_with_it() {
     browser.open(&format!("http://{}/", proxy.admin));
 
     let rows = "[...document.querySelectorAll('tbody tr')].map(row => row.innerText)";
-    let row = |of: &str, what: &str| format!("{rows}.some(row => /{of}/.test(row) && /{what}/.test(row))");
+    let row = |of: &str, what: &str| {
+        format!("{rows}.some(row => /{of}/.test(row) && /{what}/.test(row))")
+    };
     browser.wait(&row("b0", "● up"));
     browser.wait(&row("b1", "✕ down[^]*✕ failed .* ago: .*refused"));
-    browser.wait(&row(&proxy.address.to_string().replace('.', "\\."), ", \\d of 10,001 ports"));
+    browser.wait(&row(
+        &proxy.address.to_string().replace('.', "\\."),
+        ", \\d of 10,001 ports",
+    ));
     browser.wait(&row(USER, "b0[^]*RETR[^]*download"));
-    assert_eq!(browser.text("document.title"), "▲ ready, 1 backend not up · ftplb");
-    assert_eq!(browser.text("document.getElementById('state').innerText"), "▲ ready, 1 backend not up");
+    assert_eq!(
+        browser.text("document.title"),
+        "▲ ready, 1 backend not up · ftplb"
+    );
+    assert_eq!(
+        browser.text("document.getElementById('state').innerText"),
+        "▲ ready, 1 backend not up"
+    );
 
     // It goes on by itself: what moves grows, and has a speed.
     let moved = "[...document.querySelectorAll('#sessions td')].find(cell => cell.dataset.label === 'Moved').innerText";
@@ -58,12 +69,17 @@ fn a_browser_shows_what_runs_and_keeps_up_with_it() {
     // A balancer that does not answer, and answers again.
     proxy.signal(Signal::SIGSTOP);
     browser.wait("/has not answered since/.test(document.getElementById('trouble').innerText)");
-    assert_eq!(browser.text("document.getElementById('state').innerText"), "✕ no answer");
+    assert_eq!(
+        browser.text("document.getElementById('state').innerText"),
+        "✕ no answer"
+    );
     proxy.signal(Signal::SIGCONT);
     browser.wait("document.getElementById('trouble').hidden");
     browser.wait(&row("b0", "● up"));
     let complaints = browser.complaints();
-    let foreign = complaints.iter().filter(|line| !line.contains("status.json"));
+    let foreign = complaints
+        .iter()
+        .filter(|line| !line.contains("status.json"));
     assert_eq!(foreign.collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
@@ -91,9 +107,14 @@ fn text_of_peers_is_never_markup_of_the_page() {
     assert_eq!(browser.text("document.title"), "ftplb");
     // Were it markup, it would not run either.
     let markup = "<img src=\\'data:,\\' onerror=\\'document.title=1\\'>";
-    browser.run(&format!("document.body.insertAdjacentHTML('beforeend', '{markup}')"));
+    browser.run(&format!(
+        "document.body.insertAdjacentHTML('beforeend', '{markup}')"
+    ));
     eventually("the policy has kept it from running", || {
-        browser.complaints().iter().any(|line| line.contains("Content Security Policy"))
+        browser
+            .complaints()
+            .iter()
+            .any(|line| line.contains("Content Security Policy"))
     });
     assert_eq!(browser.text("document.title"), "ftplb");
 }
@@ -153,7 +174,9 @@ fn a_page_on_a_loopback_address_tells_everything_to_this_host_and_nothing_to_oth
     assert_eq!(status, 200);
     for outside in ["http://", "https://", "//", "src="] {
         let found = page.replace("http://www.w3.org/2000/svg", "");
-        let found = found.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let found = found
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
         assert!(!found.collect::<String>().contains(outside), "{outside}");
     }
 }
