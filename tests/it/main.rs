@@ -54,6 +54,7 @@ mod pool;
 mod privilege;
 mod reload;
 mod reload_mirror;
+mod replicas;
 mod soak;
 mod transfers;
 mod vrrp;
