@@ -56,6 +56,7 @@ mod pool;
 mod privilege;
 mod reload;
 mod reload_mirror;
+mod replicas;
 mod soak;
 mod transfers;
 mod vrrp;
