@@ -106,6 +106,18 @@ sandbox = "on"
 => 8 process.privileged_ports: 20 is neither true nor false
 => 9 process.sandbox: "on" is neither true nor false
 ---
+[transfer_log]
+format = "clf"
+file = ""
+=> 7 transfer_log.format: "clf" is not known here | one of "json", "xferlog"
+=> 8 transfer_log.file: is empty
+---
+[log]
+file = "/x"
+[transfer_log]
+file = "/x"
+=> 9 transfer_log.file: is log.file too | name another file for the transfers
+---
 [timeouts]
 backend_drain = "0s"
 => 7 timeouts.backend_drain: "0s" is out of range

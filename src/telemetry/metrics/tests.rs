@@ -64,7 +64,7 @@ fn used() -> Arc<Metrics> {
 }
 
 /// Name, type and labels of every family.
-const FAMILIES: [(&str, &str, &[&str]); 38] = [
+const FAMILIES: [(&str, &str, &[&str]); 39] = [
     (
         "ftplb_backend_check_seconds",
         "histogram",
@@ -160,6 +160,7 @@ const FAMILIES: [(&str, &str, &[&str]); 38] = [
         "counter",
         &["backend", "direction", "pool"],
     ),
+    ("ftplb_transfer_log_lines_dropped_total", "counter", &[]),
     ("ftplb_transfers_active", "gauge", &["backend", "pool"]),
     (
         "ftplb_transfers_total",
