@@ -26,8 +26,8 @@ fn a_relative_path_has_no_beginning_until_the_backend_tells_the_directory() {
     t.exchange("CWD sub", "250 ok");
     assert_eq!(file(&mut t, "a"), None);
     assert_eq!(file(&mut t, "/x/a"), Some("/x/a".into()));
-    t.exchange("XPWD", "257 \"/home/joe/sub\" is the current directory");
-    assert_eq!(file(&mut t, "a b"), Some("/home/joe/sub/a b".into()));
+    t.exchange("XPWD", "257 \"/people/joe/sub\" is the current directory");
+    assert_eq!(file(&mut t, "a b"), Some("/people/joe/sub/a b".into()));
     t.exchange("PWD", "257 somewhere");
     assert_eq!(
         file(&mut t, "a"),
