@@ -4,6 +4,7 @@ mod ask;
 mod backend;
 #[cfg(feature = "demo")]
 mod demo;
+mod health;
 mod import;
 mod listing;
 mod reload;
@@ -44,6 +45,8 @@ enum Command {
     Check(Source),
     /// Print the whole effective configuration with its defaults.
     ShowConfig(Source),
+    /// Say whether a running ftplb answers: 0 if it does, else 1. For containers and orchestrators.
+    Health(health::Options),
     /// Print a keepalived.conf, or the rules of ipvsadm, as a configuration of ftplb's own.
     Import(import::Import),
     /// Show how a running ftplb does, in the form of `ipvsadm -Ln`.
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
             print(&show::show(&checked.config));
             ExitCode::SUCCESS
         }),
+        Command::Health(options) => health::run(options),
         Command::Import(import) => import.run(),
         Command::Status(options) => ask::end(status::run(&options)),
         Command::Backend(options) => ask::end(backend::run(&options)),
@@ -123,8 +127,12 @@ pub fn main() -> ExitCode {
 fn parse() -> Result<Cli, clap::Error> {
     let matches = Cli::command().try_get_matches()?;
     let mut cli = Cli::from_arg_matches(&matches)?;
-    if let Command::Run(source) | Command::Check(source) | Command::ShowConfig(source) =
-        &mut cli.command
+    let source = match &mut cli.command {
+        Command::Run(source) | Command::Check(source) | Command::ShowConfig(source) => Some(source),
+        Command::Health(options) => options.source(),
+        _ => None,
+    };
+    if let Some(source) = source
         && let Some((_, matches)) = matches.subcommand()
     {
         source.choose(matches)?;

@@ -8,7 +8,7 @@ use socket2::Socket;
 
 use crate::config::{ApiAddress, Config};
 use crate::net::socket;
-use crate::privilege::{Confinement, PrivilegeError};
+use crate::privilege::{self, Confinement, PrivilegeError};
 
 /// The ground that a balancer is built on. The default is a process that gives up nothing.
 #[derive(Debug, Default)]
@@ -33,6 +33,7 @@ impl Footing {
     /// Binds the privileged ports of `config`, and gives up what it says. To be called by the only thread of
     /// the process. What could not be bound is told when it is wanted: [`super::App::build`].
     pub fn prepare(config: &Config) -> Result<Self, PrivilegeError> {
+        privilege::take_up()?;
         let process = &config.process;
         let claims = if process.user.is_some() || process.sandbox {
             Claims::of(config)

@@ -135,6 +135,12 @@ pub struct Admin {
     pub api: Option<ApiAddress>,
 }
 
+impl Admin {
+    /// Where metrics and health are served unless something else is said, by a port beside those that
+    /// exporters of Prometheus commonly use.
+    pub const USUAL_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9121);
+}
+
 /// Where orders are taken: only from this host.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ApiAddress {

@@ -100,11 +100,11 @@ fn peer_check(s: &mut Section<'_>) -> PeerCheck {
 }
 
 fn admin(s: &mut Section<'_>) -> Admin {
-    let default = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), ADMIN_PORT);
+    let default = Admin::USUAL_ADDRESS;
     let address = |node: &Node| match node.value {
         // An API does without metrics.
         Value::Boolean(false) => Ok(None),
-        _ => value::listen_address(ADMIN_PORT)(node).map(Some),
+        _ => value::listen_address(default.port())(node).map(Some),
     };
     Admin {
         address: s.or("address", address, Some(default)),
@@ -168,10 +168,7 @@ const PEER_CHECK: [(&str, PeerCheck); 2] = [("strict", PeerCheck::Strict), ("off
 /// two listeners with port 0 are in each other's way.
 const STAND_IN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
-/// Beside the ports that exporters of Prometheus commonly use.
-const ADMIN_PORT: u16 = 9121;
-
-/// Beside it.
+/// Beside that of metrics and health.
 const API_PORT: u16 = 9122;
 
 const MILLISECOND: Duration = Duration::from_millis(1);

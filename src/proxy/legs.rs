@@ -138,8 +138,18 @@ impl Driver {
 
     /// Closes what there is of a data connection.
     pub(super) fn drop_connection(&mut self, id: DataId) {
-        self.data.retain(|connection| connection.id != id);
+        if let Some(index) = { self.data.iter() }.position(|connection| connection.id == id) {
+            let connection = self.data.swap_remove(index);
+            self.record.note_dropped(&connection);
+        }
         self.note_relaying();
+    }
+
+    /// Closes what there is of all of them.
+    pub(super) fn drop_all_connections(&mut self) {
+        for connection in self.data.drain(..) {
+            self.record.note_dropped(&connection);
+        }
     }
 
     /// Shows how much the transfer under way has carried.

@@ -155,6 +155,8 @@ impl Service {
     /// Writes what is known only by looking into the gauges: before every scrape.
     pub fn publish(&self) {
         self.listener.set_leases(self.ports.in_use());
+        self.listener
+            .set_passive_ports(self.ports.size(), self.ports.taken());
         self.listener.set_leases_unused(self.ports.unused());
         self.listener
             .set_peers_refused(Leg::Client, self.ports.refused());
