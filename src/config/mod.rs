@@ -61,6 +61,8 @@ pub struct Config {
     pub admin: Admin,
     /// How logs are written.
     pub log: Log,
+    /// Where transfers are written down.
+    pub transfer_log: TransferLog,
 }
 
 /// A VIP and port where clients connect, and how their data connections are made.
@@ -169,6 +171,24 @@ pub enum LogFormat {
     Json,
     /// Text.
     Text,
+}
+
+/// Where transfers are written down.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TransferLog {
+    /// The form of its lines.
+    pub format: TransferFormat,
+    /// The file, if there is to be one.
+    pub file: Option<PathBuf>,
+}
+
+/// The form of a line of the transfer log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TransferFormat {
+    /// One JSON object.
+    Json,
+    /// That of wu-ftpd, which xferlog(5) describes.
+    Xferlog,
 }
 
 impl PeerCheck {

@@ -19,7 +19,10 @@ use super::file::{Node, Value};
 use super::problem::Mistake;
 use super::reader::Section;
 use super::value::{self, count, word};
-use super::{Access, Admin, Config, Listener, Log, LogFormat, PeerCheck, PortAddress, Process};
+use super::{
+    Access, Admin, Config, Listener, Log, LogFormat, PeerCheck, PortAddress, Process,
+    TransferFormat, TransferLog,
+};
 
 /// The whole configuration.
 pub(super) fn config(s: &mut Section<'_>) -> Config {
@@ -33,6 +36,7 @@ pub(super) fn config(s: &mut Section<'_>) -> Config {
         process: s.table("process", process),
         admin: s.switch("admin", false, admin).unwrap_or_default(),
         log: s.table("log", log),
+        transfer_log: s.table("transfer_log", transfer_log),
         pools,
     }
 }
@@ -128,6 +132,13 @@ fn log(s: &mut Section<'_>) -> Log {
     }
 }
 
+fn transfer_log(s: &mut Section<'_>) -> TransferLog {
+    TransferLog {
+        format: s.or("format", word(&TRANSFER_FORMAT), TransferFormat::Json),
+        file: s.optional("file", value::text).map(PathBuf::from),
+    }
+}
+
 fn filter(node: &Node) -> Result<String, Mistake> {
     let filter = value::text(node)?;
     match EnvFilter::try_new(&filter) {
@@ -141,6 +152,11 @@ fn filter(node: &Node) -> Result<String, Mistake> {
 
 pub(super) const LOG_FORMAT: [(&str, LogFormat); 2] =
     [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+pub(super) const TRANSFER_FORMAT: [(&str, TransferFormat); 2] = [
+    ("json", TransferFormat::Json),
+    ("xferlog", TransferFormat::Xferlog),
+];
 
 pub(super) const PORT_ADDRESS: [(&str, PortAddress); 2] = [
     ("reject", PortAddress::Reject),

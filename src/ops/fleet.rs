@@ -15,6 +15,7 @@ use crate::ops::members::Members;
 use crate::ops::notify::Notifier;
 use crate::proxy::service::{ProcessParts, Service};
 use crate::telemetry::log::Dropped;
+use crate::telemetry::transfer_log::TransferLog;
 
 /// Everything that runs beside its tasks.
 pub struct Fleet {
@@ -55,11 +56,18 @@ struct LeavingListener {
 
 impl Fleet {
     /// A fleet without pools and listeners. Whoever has the other end of `reloader` changes it;
-    /// `log_dropped` counts the log lines that were not written.
-    pub fn new(reloader: mpsc::Sender<Reload>, log_dropped: Dropped) -> Self {
+    /// `log_dropped` counts the log lines that were not written; `transfers` takes those that end.
+    pub fn new(
+        reloader: mpsc::Sender<Reload>,
+        log_dropped: Dropped,
+        transfers: Option<TransferLog>,
+    ) -> Self {
         Self {
             since: Instant::now(),
-            process: ProcessParts::default(),
+            process: ProcessParts {
+                transfers,
+                ..ProcessParts::default()
+            },
             checks: Arc::default(),
             notifier: Arc::default(),
             pools: ArcSwap::default(),
@@ -141,6 +149,8 @@ impl Fleet {
         let metrics = &self.process.metrics;
         metrics.set_sessions_before_login(self.process.sessions.before_login());
         metrics.set_log_lines_dropped(self.log_dropped.lines());
+        let transfers = self.process.transfers.as_ref();
+        metrics.set_transfer_log_lines_dropped(transfers.map_or(0, TransferLog::dropped));
     }
 
     /// Looks after what leaves, and tells of what was kept back, until told to stop.

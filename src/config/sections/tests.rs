@@ -108,6 +108,18 @@ handover = "handover.sock"
 => 9 process.sandbox: "on" is neither true nor false
 => 10 process.handover: "handover.sock" is no absolute path | the absolute path of a Unix socket
 ---
+[transfer_log]
+format = "clf"
+file = ""
+=> 7 transfer_log.format: "clf" is not known here | one of "json", "xferlog"
+=> 8 transfer_log.file: is empty
+---
+[log]
+file = "/x"
+[transfer_log]
+file = "/x"
+=> 9 transfer_log.file: is log.file too | name another file for the transfers
+---
 [timeouts]
 backend_drain = "0s"
 => 7 timeouts.backend_drain: "0s" is out of range

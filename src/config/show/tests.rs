@@ -148,6 +148,10 @@ api = "/run/ftplb/api.sock"
 format = "json"
 filter = "info,ftplb=debug"
 file = "/var/log/ftplb \" log"
+
+[transfer_log]
+format = "xferlog"
+file = "/var/log/xferlog"
 "#;
 
 /// Only what must be written, but that what is off is on for its defaults to show.
@@ -339,6 +343,7 @@ fn the_example_is_right_and_shows_every_section() {
         "[process]",
         "[admin]",
         "[log]",
+        "[transfer_log]",
     ] {
         assert!(text.contains(section), "{section}");
     }
