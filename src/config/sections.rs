@@ -21,6 +21,7 @@ use super::reader::Section;
 use super::value::{self, count, word};
 use super::{
     Access, Admin, Config, Listener, Log, LogFormat, Page, PeerCheck, PortAddress, Process,
+    TransferFormat, TransferLog,
 };
 
 /// The whole configuration.
@@ -35,6 +36,7 @@ pub(super) fn config(s: &mut Section<'_>) -> Config {
         process: s.table("process", process),
         admin: s.switch("admin", false, admin).unwrap_or_default(),
         log: s.table("log", log),
+        transfer_log: s.table("transfer_log", transfer_log),
         pools,
     }
 }
@@ -126,6 +128,7 @@ fn process(s: &mut Section<'_>) -> Process {
         user,
         privileged_ports: s.or("privileged_ports", value::boolean, true),
         sandbox: s.or("sandbox", value::boolean, sandbox),
+        handover: s.optional("handover", value::socket_path),
     }
 }
 
@@ -133,6 +136,13 @@ fn log(s: &mut Section<'_>) -> Log {
     Log {
         format: s.or("format", word(&LOG_FORMAT), LogFormat::Text),
         filter: s.or("filter", filter, "info".to_owned()),
+        file: s.optional("file", value::text).map(PathBuf::from),
+    }
+}
+
+fn transfer_log(s: &mut Section<'_>) -> TransferLog {
+    TransferLog {
+        format: s.or("format", word(&TRANSFER_FORMAT), TransferFormat::Json),
         file: s.optional("file", value::text).map(PathBuf::from),
     }
 }
@@ -155,6 +165,11 @@ pub(super) const PAGE: [(&str, Page); 3] = [
     ("full", Page::Full),
     ("summary", Page::Summary),
     ("off", Page::Off),
+];
+
+pub(super) const TRANSFER_FORMAT: [(&str, TransferFormat); 2] = [
+    ("json", TransferFormat::Json),
+    ("xferlog", TransferFormat::Xferlog),
 ];
 
 pub(super) const PORT_ADDRESS: [(&str, PortAddress); 2] = [
