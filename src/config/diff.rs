@@ -68,12 +68,13 @@ pub fn keep_what_needs_a_restart(before: &Config, after: &mut Config) {
 }
 
 /// Where [`keep_what_needs_a_restart`] keeps something.
-const NEEDS_RESTART: [&str; 5] = [
+const NEEDS_RESTART: [&str; 6] = [
     "log.format",
     "log.file",
     "process.user",
     "process.privileged_ports",
     "process.sandbox",
+    "process.handover",
 ];
 
 /// Tables that repeat: what they are called, and how one of them is known.

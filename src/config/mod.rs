@@ -122,6 +122,9 @@ pub struct Process {
     pub privileged_ports: bool,
     /// Whether it gives up gaining privileges, and what else the kernel can keep it from.
     pub sandbox: bool,
+    /// The absolute path of the Unix socket at which a newer process takes over from it, and it from an
+    /// older one.
+    pub handover: Option<PathBuf>,
 }
 
 /// Where ftplb tells of itself and takes orders.

@@ -116,6 +116,7 @@ fn process(s: &mut Section<'_>) -> Process {
         user,
         privileged_ports: s.or("privileged_ports", value::boolean, true),
         sandbox: s.or("sandbox", value::boolean, sandbox),
+        handover: s.optional("handover", value::socket_path),
     }
 }
 

@@ -58,11 +58,16 @@ fn show_process(page: &mut Page, process: &Process) {
         user,
         privileged_ports,
         sandbox,
+        handover,
     } = process;
     page.header("[process]");
     page.optional("user", user.as_ref().map(text));
     page.line("privileged_ports", privileged_ports);
     page.line("sandbox", sandbox);
+    page.optional(
+        "handover",
+        handover.as_ref().map(|path| text(path.display())),
+    );
 }
 
 fn show_admin(page: &mut Page, admin: &Admin) {

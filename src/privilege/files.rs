@@ -24,8 +24,8 @@ pub(super) enum Files {
     NoLandlock,
     /// No file is written but in the directory of the log, no program run, no socket made but in `sockets`.
     Restricted {
-        /// The directory of the API's socket.
-        sockets: Option<PathBuf>,
+        /// The directories of the API's socket and that of the handover.
+        sockets: Vec<PathBuf>,
         /// Whether the kernel can restrict all that was asked for.
         is_whole: bool,
     },
@@ -37,9 +37,9 @@ impl Files {
         if config.runs_scripts() {
             return Ok(Self::Scripts);
         }
-        let sockets = sockets(config).map(Path::to_owned);
+        let sockets: Vec<PathBuf> = sockets(config).map(Path::to_owned).collect();
         let log = config.log.file.as_deref().map(directory);
-        let status = landlock(sockets.as_deref(), log).map_err(PrivilegeError::Landlock)?;
+        let status = landlock(&sockets, log).map_err(PrivilegeError::Landlock)?;
         Ok(match status {
             RulesetStatus::NotEnforced => Self::NoLandlock,
             RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Self::Restricted {
@@ -61,7 +61,9 @@ impl Files {
                  restart it"
             ));
         }
-        if let Some(wanted) = sockets(config).filter(|wanted| Some(*wanted) != known.as_deref()) {
+        // The handover's own stays as it is without a restart.
+        if let Some(wanted) = api(config).filter(|wanted| !{ known.iter() }.any(|it| it == wanted))
+        {
             found.push(format!(
                 "admin.api: no socket can be made in {} any more: the sandbox that ftplb was started in does \
                  not know the directory; restart it",
@@ -84,7 +86,7 @@ impl Files {
     }
 }
 
-fn landlock(sockets: Option<&Path>, log: Option<&Path>) -> Result<RulesetStatus, RulesetError> {
+fn landlock(sockets: &[PathBuf], log: Option<&Path>) -> Result<RulesetStatus, RulesetError> {
     let socket: BitFlags<_> = AccessFs::MakeSock | AccessFs::RemoveFile;
     let append = AccessFs::MakeReg | AccessFs::WriteFile;
     let restricted = Ruleset::default()
@@ -98,8 +100,14 @@ fn landlock(sockets: Option<&Path>, log: Option<&Path>) -> Result<RulesetStatus,
     Ok(restricted.ruleset)
 }
 
+/// Where sockets are made.
+fn sockets(config: &Config) -> impl Iterator<Item = &Path> {
+    let handover = config.process.handover.as_deref().map(directory);
+    api(config).into_iter().chain(handover)
+}
+
 /// The directory of the API's socket, if it has one.
-fn sockets(config: &Config) -> Option<&Path> {
+fn api(config: &Config) -> Option<&Path> {
     match &config.admin.api {
         Some(ApiAddress::Unix(path)) => Some(directory(path)),
         Some(ApiAddress::Loopback(_)) | None => None,

@@ -216,8 +216,8 @@ impl Driver {
         // Whoever is told of the end may count on the place.
         self.waiting = None;
         self.seat = None;
+        self.drop_all_connections();
         self.record.end(ending);
-        self.data.clear();
         self.backend = None;
         if ending.side == Side::Client && ending.cause == Cause::Reset {
             return;

@@ -14,6 +14,7 @@ use crate::ftp::reply::Code;
 use crate::ftp::text::Escaped;
 use crate::health::Availability;
 use crate::net::ports::LeaseError;
+use crate::proxy::data::DataConnection;
 use crate::proxy::service::Service;
 use crate::proxy::sessions::Entry;
 use crate::session::{Mode, Tell, TransferEnd};
@@ -31,7 +32,9 @@ pub(super) struct SessionRecord {
     /// Counts the session at its backend while it lives.
     running: Option<Running>,
     transferring: Vec<Running>,
-    login_failures: u32,
+    /// Up to 65,535, as every session has room for it.
+    login_failures: u16,
+    unused_ports: u16,
     has_ended: bool,
 }
 
@@ -44,6 +47,7 @@ impl SessionRecord {
             running: None,
             transferring: Vec::new(),
             login_failures: 0,
+            unused_ports: 0,
             has_ended: false,
         }
     }
@@ -181,6 +185,16 @@ impl SessionRecord {
         }
     }
 
+    /// A data connection is dropped. The commonest fault of all is a passive range that is closed on the
+    /// way, and a client that waits for it in vain leaves without a word.
+    pub(super) fn note_dropped(&mut self, connection: &DataConnection) {
+        if let Some(port) = connection.promised_port() {
+            self.unused_ports = self.unused_ports.saturating_add(1);
+            let (session, client) = (self.entry.id, self.entry.origin.client);
+            { &self.service.gate }.tell_port_unused(session, client, port, Instant::now());
+        }
+    }
+
     /// How many data connections are relaying now.
     pub(super) fn note_data(&mut self, relaying: usize) {
         self.transferring.truncate(relaying);
@@ -205,7 +219,7 @@ impl SessionRecord {
             }
             Tell::User(name) => self.entry.view().user = Escaped(name).to_string().into(),
             Tell::LoginFailed => {
-                self.login_failures += 1;
+                self.login_failures = self.login_failures.saturating_add(1);
                 if let Some(metrics) = self.metrics() {
                     metrics.login_failed();
                 }
@@ -213,6 +227,10 @@ impl SessionRecord {
                 { &self.service.gate }.tell_login_refused(session, client, Instant::now());
             }
             Tell::Denied => self.service.listener.command_denied(),
+            Tell::TlsRefused => {
+                let (session, client) = (self.entry.id, self.entry.origin.client);
+                { &self.service.gate }.tell_tls_refused(session, client, Instant::now());
+            }
             Tell::Paused(side) => self.service.listener.paused(*side),
             Tell::Greeted | Tell::BackendFailed(_) | Tell::Diagnosis(_) | Tell::Transfer(_) => {}
         }
@@ -289,6 +307,7 @@ impl SessionRecord {
             phase = ending.phase.label(),
             cause = ending.cause.label(),
             login_failures = self.login_failures,
+            unused_ports = self.unused_ports,
             transfers = view.transfers,
             to_client_bytes = view.moved.to_client,
             to_backend_bytes = view.moved.to_backend,

@@ -211,6 +211,8 @@ pub enum Tell {
     User(Bytes),
     /// A command was refused because the configuration denies it (F13).
     Denied,
+    /// The client asked for TLS, which is not offered (X10).
+    TlsRefused,
     /// A side sends more lines than its rate allows, and is not read for a moment.
     Paused(Side),
     /// The backend refused a password (O7).

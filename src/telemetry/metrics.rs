@@ -38,7 +38,7 @@ use self::pool::PoolFamilies;
 pub use self::pool::PoolMetrics;
 use self::process::Process;
 pub use self::reload::ReloadMetrics;
-use crate::ending::Ending;
+use crate::ending::{Cause, Ending};
 
 /// The `Content-Type` of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -48,6 +48,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub struct Metrics {
     registry: Registry,
     sessions: IntCounterVec,
+    internal_errors: IntCounter,
     listeners: ListenerFamilies,
     backends: BackendFamilies,
     pools: PoolFamilies,
@@ -72,6 +73,12 @@ impl Metrics {
             )
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
+        let internal_errors = families.counters(
+            "ftplb_internal_errors_total",
+            "Sessions and transfers that ended by an error of ftplb's own.",
+            &[],
+        );
+        let internal_errors = internal_errors.with_label_values::<&str>(&[]);
         Self {
             sessions: families.counters(
                 "ftplb_sessions_total",
@@ -79,7 +86,8 @@ impl Metrics {
                 &["listener", "pool", "backend", "side", "phase", "cause"],
             ),
             listeners: ListenerFamilies::new(families),
-            backends: BackendFamilies::new(families),
+            backends: BackendFamilies::new(families, internal_errors.clone()),
+            internal_errors,
             pools: PoolFamilies::new(families),
             discoveries: DiscoveryFamilies::new(families),
             reloads: ReloadMetrics::new(families),
@@ -141,6 +149,7 @@ impl Metrics {
             cause,
         ];
         self.sessions.with_label_values(&labels).inc();
+        count_internal(&self.internal_errors, ending);
     }
 
     /// Says how many sessions have not logged in.
@@ -281,6 +290,14 @@ fn labels_of(ending: Ending) -> [&'static str; 3] {
         ending.phase.label(),
         ending.cause.label(),
     ]
+}
+
+/// Counts an error of ftplb's own once more, in a series that is there before it: an alert on the first one
+/// needs that.
+fn count_internal(errors: &IntCounter, ending: Ending) {
+    if ending.cause == Cause::Internal {
+        errors.inc();
+    }
 }
 
 fn observe(histogram: &Histogram, time: std::time::Duration) {

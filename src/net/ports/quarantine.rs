@@ -35,6 +35,11 @@ impl Quarantine {
             .is_some_and(|entry| entry.session != session)
     }
 
+    /// Whose ports are kept from other sessions.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.entries.keys().copied()
+    }
+
     /// Keeps the port for `session` from now on.
     pub(super) fn add(&mut self, key: Key, session: u64, now: Instant) {
         self.forget_old(now);
