@@ -45,6 +45,7 @@ mod faults_links;
 mod faults_peers;
 mod flood;
 mod health;
+mod health_command;
 mod health_scripts;
 mod health_transfer;
 mod import;
