@@ -39,7 +39,7 @@ need vsftpd, ProFTPD, pyftpdlib, curl, lftp, tnftp, Python 3, iproute2, nftables
 
 install_without_service vsftpd vsftpd
 # shellcheck disable=SC2046 # A list of package names, one word each.
-set -- $(missing python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime)
+set -- $(missing python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime systemd)
 [ $# -eq 0 ] || install "$@"
 
 if ! proftpd_runs; then
@@ -47,7 +47,7 @@ if ! proftpd_runs; then
     unpack_proftpd
 fi
 
-for program in curl lftp tnftp vsftpd ip nft; do
+for program in curl lftp tnftp vsftpd ip nft systemd-analyze systemd-socket-activate; do
     PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || die "$program is still missing"
 done
 /usr/bin/python3 -c 'import ftplib, pyftpdlib' || die "/usr/bin/python3 has no pyftpdlib"

@@ -1,6 +1,6 @@
 //! What runs now: pools and listeners. A reload changes it, the admin address looks at it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -35,8 +35,6 @@ pub struct Fleet {
     /// Listeners that were removed, while sessions of theirs live.
     listeners_leaving: Mutex<Vec<LeavingListener>>,
     draining: AtomicBool,
-    /// Of the process that this one took over from.
-    older_sessions: AtomicUsize,
     reloader: mpsc::Sender<Reload>,
     log_dropped: Dropped,
 }
@@ -67,7 +65,6 @@ impl Fleet {
             services: ArcSwap::default(),
             listeners_leaving: Mutex::default(),
             draining: AtomicBool::new(false),
-            older_sessions: AtomicUsize::new(0),
             reloader,
             log_dropped,
         }
@@ -81,16 +78,6 @@ impl Fleet {
     /// Whether that is so.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
-    }
-
-    /// Sessions that are left in the process that this one took over from.
-    pub fn set_older_sessions(&self, sessions: usize) {
-        self.older_sessions.store(sessions, Ordering::Relaxed);
-    }
-
-    /// How many these are.
-    pub fn older_sessions(&self) -> usize {
-        self.older_sessions.load(Ordering::Relaxed)
     }
 
     /// Goes on with the configuration as it is now, and says what that has changed; or says everything that

@@ -3,7 +3,7 @@
 //! `fleet` is what runs: listeners, and the `members` of each pool with their `checks` (each a `probe` from
 //! time to time), those that are found by name (`discover`), and the scripts that hear of changes
 //! (`notify`). `admin` answers over HTTP; so does `api`, which takes orders and tells more (`status`, from the
-//! `journal` of each pool among others).
+//! `journal` of each pool among others). `systemd` hears of it all, where it started the process.
 
 pub mod admin;
 pub mod api;
@@ -18,3 +18,4 @@ pub mod notify;
 pub mod probe;
 pub mod script;
 pub mod status;
+pub mod systemd;

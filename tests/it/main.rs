@@ -54,4 +54,6 @@ mod privilege;
 mod reload;
 mod reload_mirror;
 mod soak;
+mod systemd;
 mod transfers;
+mod upgrade;

@@ -59,6 +59,7 @@ fn status(listeners: Vec<ListenerStatus>, pools: Vec<PoolStatus>) -> Status {
         uptime_seconds: 100.0,
         draining: false,
         sessions: 7,
+        older_sessions: 0,
         timeouts: TimeoutStatus {
             idle_seconds: 600.0,
             settle_seconds: 10.0,
@@ -189,8 +190,9 @@ fn a_pool_without_a_listener_is_shown_as_what_it_is() {
         vec![pool("files", Vec::new()), gone],
     );
     status.draining = true;
+    status.older_sessions = 3;
     let expected = "\
-ftplb 1.2.3 (sessions=7, draining)
+ftplb 1.2.3 (sessions=7, older=3, draining)
 Prot LocalAddress:Port Scheduler Flags
   -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
 TCP  192.0.2.1:21 wlc

@@ -49,6 +49,7 @@ pub(super) async fn status(State(fleet): State<Arc<Fleet>>) -> Answer<Status> {
         uptime_seconds: (now - fleet.since).as_secs_f64(),
         draining: fleet.is_draining(),
         sessions: fleet.process.sessions.len(),
+        older_sessions: fleet.process.metrics.handovers.older_sessions(),
         timeouts: TimeoutStatus {
             idle_seconds: seconds(timeouts.map(|of| of.idle)),
             settle_seconds: seconds(timeouts.map(|of| of.settle)),

@@ -64,7 +64,7 @@ fn used() -> Arc<Metrics> {
 }
 
 /// Name, type and labels of every family.
-const FAMILIES: [(&str, &str, &[&str]); 38] = [
+const FAMILIES: [(&str, &str, &[&str]); 40] = [
     (
         "ftplb_backend_check_seconds",
         "histogram",
@@ -116,6 +116,7 @@ const FAMILIES: [(&str, &str, &[&str]); 38] = [
         "counter",
         &["pool", "result"],
     ),
+    ("ftplb_handovers_failed_total", "counter", &[]),
     ("ftplb_leases_in_use", "gauge", &["listener"]),
     (
         "ftplb_leases_refused_total",
@@ -129,6 +130,7 @@ const FAMILIES: [(&str, &str, &[&str]); 38] = [
         "counter",
         &["backend", "pool"],
     ),
+    ("ftplb_older_process_sessions", "gauge", &[]),
     (
         "ftplb_peer_check_refusals_total",
         "counter",
