@@ -61,6 +61,8 @@ mod reload;
 mod reload_mirror;
 mod replicas;
 mod soak;
+mod systemd;
 mod top;
 mod transfers;
+mod upgrade;
 mod vrrp;
