@@ -38,16 +38,27 @@ command -v apt-get >/dev/null || die "no apt-get: this script knows Debian-like 
 need vsftpd, ProFTPD, pyftpdlib, curl, lftp, tnftp, Python 3, iproute2, nftables and faketime"
 
 install_without_service vsftpd vsftpd
+install_without_service prometheus prometheus
 # shellcheck disable=SC2046 # A list of package names, one word each.
-set -- $(missing python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime)
+set -- $(missing python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime python3-jsonschema python3-yaml)
 [ $# -eq 0 ] || install "$@"
+
+# Debian's only if there is none: kustomize came into kubectl as it is used here with 1.21.
+command -v kubectl >/dev/null || install kubernetes-client
+kubectl kustomize "$root/deploy/kubernetes/base" >/dev/null || die "kubectl is too old: 1.21 or later, please"
+schemas=$root/target/kubernetes
+if [ ! -d "$schemas/kubernetes_validate" ]; then
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes \
+        --only-binary :all: --target "$schemas" --requirement "$root/tests/kubernetes-validate.txt" ||
+        die "the schemas of the Kubernetes API could not be had from PyPI"
+fi
 
 if ! proftpd_runs; then
     [ "$updated" = yes ] || { apt update && updated=yes; } || die "apt-get update failed"
     unpack_proftpd
 fi
 
-for program in curl lftp tnftp vsftpd ip nft; do
+for program in curl lftp tnftp vsftpd ip nft prometheus promtool; do
     PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || die "$program is still missing"
 done
 /usr/bin/python3 -c 'import ftplib, pyftpdlib' || die "/usr/bin/python3 has no pyftpdlib"
