@@ -14,6 +14,7 @@
 #[expect(dead_code, reason = "the benches use the rest")]
 #[path = "../../benches/support/mod.rs"]
 mod bench;
+mod browser;
 mod clients;
 mod console;
 mod dns;
@@ -53,6 +54,7 @@ mod kubernetes;
 mod lifecycle;
 mod matrix;
 mod networks;
+mod page;
 mod pool;
 mod privilege;
 mod prometheus;
@@ -60,5 +62,6 @@ mod reload;
 mod reload_mirror;
 mod replicas;
 mod soak;
+mod top;
 mod transfers;
 mod vrrp;
