@@ -35,8 +35,8 @@ unpack_proftpd() {
 }
 
 # Those that bring a service, which is stopped: the tests start their own.
-services="vsftpd keepalived"
-packages="python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime systemd chromium chromium-driver podman runc containernetworking-plugins iptables"
+services="vsftpd keepalived prometheus"
+packages="python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime systemd python3-jsonschema python3-yaml chromium chromium-driver podman runc containernetworking-plugins iptables"
 
 command -v apt-get >/dev/null || die "no apt-get: this script knows Debian-like machines only. The tests need \
 ProFTPD, $services $packages"
@@ -48,12 +48,22 @@ done
 set -- $(missing $packages)
 [ $# -eq 0 ] || install "$@"
 
+# Debian's only if there is none: kustomize came into kubectl as it is used here with 1.21.
+command -v kubectl >/dev/null || install kubernetes-client
+kubectl kustomize "$root/deploy/kubernetes/base" >/dev/null || die "kubectl is too old: 1.21 or later, please"
+schemas=$root/target/kubernetes
+if [ ! -d "$schemas/kubernetes_validate" ]; then
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes \
+        --only-binary :all: --target "$schemas" --requirement "$root/tests/kubernetes-validate.txt" ||
+        die "the schemas of the Kubernetes API could not be had from PyPI"
+fi
+
 if ! proftpd_runs; then
     [ "$updated" = yes ] || { apt update && updated=yes; } || die "apt-get update failed"
     unpack_proftpd
 fi
 
-for program in curl lftp tnftp vsftpd keepalived ip nft chromium chromedriver podman runc systemd-analyze systemd-socket-activate; do
+for program in curl lftp tnftp vsftpd keepalived prometheus promtool ip nft chromium chromedriver podman runc systemd-analyze systemd-socket-activate; do
     PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || die "$program is still missing"
 done
 /usr/bin/python3 -c 'import ftplib, pyftpdlib' || die "/usr/bin/python3 has no pyftpdlib"
