@@ -223,6 +223,10 @@ pub struct TransferStatus {
     pub bytes: u64,
     /// Since its command.
     pub seconds: f64,
+    /// Its file, as far as that is known: escaped, and the end of it if it is long.
+    pub file: Option<String>,
+    /// How many bytes there are, if the backend has said so.
+    pub size: Option<u64>,
 }
 
 /// The client networks that are remembered.

@@ -195,6 +195,8 @@ pub(super) fn session_status(
             direction: direction.label().to_owned(),
             bytes: transfer.moved.to_client + transfer.moved.to_backend,
             seconds: seconds_since(transfer.since, now),
+            file: (!transfer.file.is_empty()).then(|| transfer.file.to_string()),
+            size: transfer.size,
         }
     });
     let View { phase, .. } = view;

@@ -319,6 +319,8 @@ fn sessions_are_connections_and_affinity_is_their_templates() {
         direction: "to_backend".into(),
         bytes: 1,
         seconds: 2.0,
+        file: None,
+        size: None,
     };
     let moving = SessionStatus {
         client: "[2001:db8:7::7]:40002".parse().unwrap(),
