@@ -35,12 +35,12 @@ unpack_proftpd() {
 }
 
 command -v apt-get >/dev/null || die "no apt-get: this script knows Debian-like machines only. The tests \
-need vsftpd, ProFTPD, pyftpdlib, curl, lftp, tnftp, Python 3, iproute2, nftables, keepalived and faketime"
+need vsftpd, ProFTPD, pyftpdlib, curl, lftp, tnftp, Python 3, iproute2, nftables, keepalived, logrotate, jq and faketime"
 
 install_without_service vsftpd vsftpd
 install_without_service keepalived keepalived
 # shellcheck disable=SC2046 # A list of package names, one word each.
-set -- $(missing python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime)
+set -- $(missing python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime logrotate jq)
 [ $# -eq 0 ] || install "$@"
 
 if ! proftpd_runs; then
@@ -48,7 +48,7 @@ if ! proftpd_runs; then
     unpack_proftpd
 fi
 
-for program in curl lftp tnftp vsftpd keepalived ip nft; do
+for program in curl lftp tnftp vsftpd keepalived ip nft jq logrotate; do
     PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || die "$program is still missing"
 done
 /usr/bin/python3 -c 'import ftplib, pyftpdlib' || die "/usr/bin/python3 has no pyftpdlib"

@@ -55,5 +55,6 @@ mod privilege;
 mod reload;
 mod reload_mirror;
 mod soak;
+mod transfer_log;
 mod transfers;
 mod vrrp;
