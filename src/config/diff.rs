@@ -69,7 +69,7 @@ pub fn keep_what_needs_a_restart(before: &Config, after: &mut Config) {
 }
 
 /// Where [`keep_what_needs_a_restart`] keeps something.
-const NEEDS_RESTART: [&str; 7] = [
+const NEEDS_RESTART: [&str; 8] = [
     "log.format",
     "log.file",
     "transfer_log.format",
@@ -77,6 +77,7 @@ const NEEDS_RESTART: [&str; 7] = [
     "process.user",
     "process.privileged_ports",
     "process.sandbox",
+    "process.handover",
 ];
 
 /// Tables that repeat: what they are called, and how one of them is known.

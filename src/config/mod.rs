@@ -124,6 +124,9 @@ pub struct Process {
     pub privileged_ports: bool,
     /// Whether it gives up gaining privileges, and what else the kernel can keep it from.
     pub sandbox: bool,
+    /// The absolute path of the Unix socket at which a newer process takes over from it, and it from an
+    /// older one.
+    pub handover: Option<PathBuf>,
 }
 
 /// Where ftplb tells of itself and takes orders.
@@ -133,6 +136,20 @@ pub struct Admin {
     pub address: Option<SocketAddr>,
     /// Where orders are taken, if anywhere.
     pub api: Option<ApiAddress>,
+    /// What the status page at the admin address shows.
+    pub page: Page,
+}
+
+/// What the status page shows, and to whom: whoever reaches the admin address.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Page {
+    /// Everything, live sessions with client addresses, user and file names included.
+    Full,
+    /// Listeners, pools and backends: what the metrics tell, and why checks fail.
+    Summary,
+    /// There is none.
+    #[default]
+    Off,
 }
 
 impl Admin {

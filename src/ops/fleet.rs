@@ -1,6 +1,6 @@
 //! What runs now: pools and listeners. A reload changes it, the admin address looks at it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Page;
 use crate::config::diff::Change;
 use crate::net::ports::PassivePorts;
 use crate::ops::checks::Checks;
@@ -35,7 +36,11 @@ pub struct Fleet {
     pub services: ArcSwap<Vec<Arc<Service>>>,
     /// Listeners that were removed, while sessions of theirs live.
     listeners_leaving: Mutex<Vec<LeavingListener>>,
+    /// What the status page shows.
+    pub page: ArcSwap<Page>,
     draining: AtomicBool,
+    /// Of the process that this one took over from.
+    older_sessions: AtomicUsize,
     reloader: mpsc::Sender<Reload>,
     log_dropped: Dropped,
 }
@@ -72,7 +77,9 @@ impl Fleet {
             leaving: ArcSwap::default(),
             services: ArcSwap::default(),
             listeners_leaving: Mutex::default(),
+            page: ArcSwap::default(),
             draining: AtomicBool::new(false),
+            older_sessions: AtomicUsize::new(0),
             reloader,
             log_dropped,
         }
@@ -86,6 +93,27 @@ impl Fleet {
     /// Whether that is so.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Sessions that are left in the process that this one took over from.
+    pub fn set_older_sessions(&self, sessions: usize) {
+        self.older_sessions.store(sessions, Ordering::Relaxed);
+    }
+
+    /// How many these are.
+    pub fn older_sessions(&self) -> usize {
+        self.older_sessions.load(Ordering::Relaxed)
+    }
+
+    /// Why a new session would not be served; `None` if it would.
+    pub fn not_ready(&self, now: Instant) -> Option<String> {
+        if self.is_draining() {
+            return Some("draining".to_owned());
+        }
+        let services = self.services.load();
+        let without =
+            { services.iter() }.find(|service| !service.pool.snapshot(now).is_available());
+        without.map(|service| format!("pool {} has no backend that is up", service.pool.name()))
     }
 
     /// Goes on with the configuration as it is now, and says what that has changed; or says everything that

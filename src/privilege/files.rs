@@ -24,8 +24,8 @@ pub(super) enum Files {
     NoLandlock,
     /// No file is written but in the directories of the logs, no program run, no socket made but in `sockets`.
     Restricted {
-        /// The directory of the API's socket.
-        sockets: Option<PathBuf>,
+        /// The directories of the API's socket and that of the handover.
+        sockets: Vec<PathBuf>,
         /// Whether the kernel can restrict all that was asked for.
         is_whole: bool,
     },
@@ -37,10 +37,10 @@ impl Files {
         if config.runs_scripts() {
             return Ok(Self::Scripts);
         }
-        let sockets = sockets(config).map(Path::to_owned);
+        let sockets: Vec<PathBuf> = sockets(config).map(Path::to_owned).collect();
         let logs = [&config.log.file, &config.transfer_log.file];
         let logs = logs.into_iter().flatten().map(|file| directory(file));
-        let status = landlock(sockets.as_deref(), logs).map_err(PrivilegeError::Landlock)?;
+        let status = landlock(&sockets, logs).map_err(PrivilegeError::Landlock)?;
         Ok(match status {
             RulesetStatus::NotEnforced => Self::NoLandlock,
             RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Self::Restricted {
@@ -62,7 +62,9 @@ impl Files {
                  restart it"
             ));
         }
-        if let Some(wanted) = sockets(config).filter(|wanted| Some(*wanted) != known.as_deref()) {
+        // The handover's own stays as it is without a restart.
+        if let Some(wanted) = api(config).filter(|wanted| !{ known.iter() }.any(|it| it == wanted))
+        {
             found.push(format!(
                 "admin.api: no socket can be made in {} any more: the sandbox that ftplb was started in does \
                  not know the directory; restart it",
@@ -86,7 +88,7 @@ impl Files {
 }
 
 fn landlock<'a>(
-    sockets: Option<&Path>,
+    sockets: &[PathBuf],
     logs: impl Iterator<Item = &'a Path>,
 ) -> Result<RulesetStatus, RulesetError> {
     let socket: BitFlags<_> = AccessFs::MakeSock | AccessFs::RemoveFile;
@@ -102,8 +104,14 @@ fn landlock<'a>(
     Ok(restricted.ruleset)
 }
 
+/// Where sockets are made.
+fn sockets(config: &Config) -> impl Iterator<Item = &Path> {
+    let handover = config.process.handover.as_deref().map(directory);
+    api(config).into_iter().chain(handover)
+}
+
 /// The directory of the API's socket, if it has one.
-fn sockets(config: &Config) -> Option<&Path> {
+fn api(config: &Config) -> Option<&Path> {
     match &config.admin.api {
         Some(ApiAddress::Unix(path)) => Some(directory(path)),
         Some(ApiAddress::Loopback(_)) | None => None,

@@ -1,12 +1,13 @@
 //! What all sessions of one listener share.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::balance::{Algorithm, Pool};
 use crate::config::{Access, Config, Listener, Waiting};
+use crate::net::host;
 use crate::net::ports::PassivePorts;
 use crate::proxy::gate::Gate;
 use crate::proxy::pins::Pins;
@@ -31,6 +32,9 @@ pub struct Service {
     pub pool: Arc<Pool>,
     /// The source address of connections to backends, if not the kernel's choice.
     pub source: Option<IpAddr>,
+    /// Clients are told an address of this host's own for data, which they follow or not: data connections
+    /// are taken at all of its addresses (P7).
+    advertises_itself: bool,
     /// Active data connections come from the port below the control port, or not at all (A8).
     pub strict_port20: bool,
     /// All live sessions of the process.
@@ -145,6 +149,7 @@ impl Service {
             pins: Arc::clone(&pool.pins),
             waiting: of_pool.and_then(|pool| pool.waiting.clone()),
             source: of_pool.and_then(|pool| pool.source),
+            advertises_itself: listener.advertise.is_some_and(host::has),
             strict_port20: listener.strict_port20,
             sessions: Arc::clone(&process.sessions),
             metrics: Arc::clone(&process.metrics),
@@ -162,6 +167,14 @@ impl Service {
             .set_peers_refused(Leg::Client, self.ports.refused());
         let refused = self.backend_peers_refused.load(Ordering::Relaxed);
         self.listener.set_peers_refused(Leg::Backend, refused);
+    }
+
+    /// Where passive data connections of a session at `vip` are taken.
+    pub(super) fn data_ip(&self, vip: IpAddr) -> IpAddr {
+        if self.advertises_itself && vip.is_ipv4() {
+            return Ipv4Addr::UNSPECIFIED.into();
+        }
+        vip
     }
 
     /// How long a data connection may stand still (O3).

@@ -14,9 +14,11 @@
 #[expect(dead_code, reason = "the benches use the rest")]
 #[path = "../../benches/support/mod.rs"]
 mod bench;
+mod browser;
 mod clients;
 mod console;
 mod dns;
+mod engine;
 mod netns;
 mod pair;
 mod process;
@@ -32,6 +34,7 @@ mod api_room;
 mod bad_inputs_data;
 mod bad_inputs_lines;
 mod bad_inputs_replies;
+mod container;
 mod descriptors;
 mod differential;
 mod differential_endpoints;
@@ -50,11 +53,14 @@ mod keepalived;
 mod lifecycle;
 mod matrix;
 mod networks;
+mod page;
 mod pool;
 mod privilege;
 mod reload;
 mod reload_mirror;
+mod replicas;
 mod soak;
+mod top;
 mod transfer_log;
 mod transfers;
 mod vrrp;

@@ -127,6 +127,7 @@ upload_end = "3ms"
 drain = "1day 12s"
 backend_drain = "14s"
 drain_idle = "0s"
+upgrade = "2h"
 keepalive = "13s"
 
 [scripts]
@@ -137,10 +138,12 @@ timeout = "9s"
 user = "root:0"
 privileged_ports = false
 sandbox = true
+handover = "/run/ftplb/handover.sock"
 
 [admin]
 address = "[::1]:9999"
 api = "/run/ftplb/api.sock"
+page = "off"
 
 [log]
 format = "json"
