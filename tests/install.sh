@@ -34,18 +34,9 @@ unpack_proftpd() {
     proftpd_runs || die "the unpacked ProFTPD does not run: $("$proftpd/usr/sbin/proftpd" -v 2>&1)"
 }
 
-<<<<<<< HEAD
-command -v apt-get >/dev/null || die "no apt-get: this script knows Debian-like machines only. The tests \
-need vsftpd, ProFTPD, pyftpdlib, curl, lftp, tnftp, Python 3, iproute2, nftables, keepalived, logrotate, jq and faketime"
-
-install_without_service vsftpd vsftpd
-install_without_service keepalived keepalived
-# shellcheck disable=SC2046 # A list of package names, one word each.
-set -- $(missing python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime logrotate jq)
-=======
 # Those that bring a service, which is stopped: the tests start their own.
 services="vsftpd keepalived"
-packages="python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime chromium chromium-driver podman runc containernetworking-plugins iptables"
+packages="python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime logrotate jq chromium chromium-driver podman runc containernetworking-plugins iptables"
 
 command -v apt-get >/dev/null || die "no apt-get: this script knows Debian-like machines only. The tests need \
 ProFTPD, $services $packages"
@@ -55,7 +46,6 @@ for service in $services; do
 done
 # shellcheck disable=SC2046,SC2086 # Lists of package names, one word each.
 set -- $(missing $packages)
->>>>>>> main
 [ $# -eq 0 ] || install "$@"
 
 if ! proftpd_runs; then
@@ -63,11 +53,7 @@ if ! proftpd_runs; then
     unpack_proftpd
 fi
 
-<<<<<<< HEAD
-for program in curl lftp tnftp vsftpd keepalived ip nft jq logrotate; do
-=======
-for program in curl lftp tnftp vsftpd keepalived ip nft chromium chromedriver podman runc; do
->>>>>>> main
+for program in curl lftp tnftp vsftpd keepalived ip nft jq logrotate chromium chromedriver podman runc; do
     PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || die "$program is still missing"
 done
 /usr/bin/python3 -c 'import ftplib, pyftpdlib' || die "/usr/bin/python3 has no pyftpdlib"
