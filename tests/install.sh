@@ -36,10 +36,14 @@ unpack_proftpd() {
 
 # Those that bring a service, which is stopped: the tests start their own.
 services="vsftpd keepalived prometheus"
-packages="python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime systemd python3-jsonschema python3-yaml chromium chromium-driver podman runc containernetworking-plugins iptables"
+packages="
+    chromium chromium-driver containernetworking-plugins curl faketime iproute2 iptables jq lftp
+    logrotate nftables podman python3 python3-jsonschema python3-pyftpdlib python3-yaml runc systemd
+    tnftp
+"
 
 command -v apt-get >/dev/null || die "no apt-get: this script knows Debian-like machines only. The tests need \
-ProFTPD, $services $packages"
+ProFTPD, $services and$packages"
 
 for service in $services; do
     install_without_service "$service" "$service"
@@ -63,7 +67,7 @@ if ! proftpd_runs; then
     unpack_proftpd
 fi
 
-for program in curl lftp tnftp vsftpd keepalived prometheus promtool ip nft chromium chromedriver podman runc systemd-analyze systemd-socket-activate; do
+for program in chromedriver chromium curl ip jq keepalived lftp logrotate nft podman prometheus promtool runc systemd-analyze systemd-socket-activate tnftp vsftpd; do
     PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || die "$program is still missing"
 done
 /usr/bin/python3 -c 'import ftplib, pyftpdlib' || die "/usr/bin/python3 has no pyftpdlib"

@@ -65,6 +65,7 @@ mod replicas;
 mod soak;
 mod systemd;
 mod top;
+mod transfer_log;
 mod transfers;
 mod upgrade;
 mod vrrp;
