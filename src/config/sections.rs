@@ -161,15 +161,15 @@ fn filter(node: &Node) -> Result<String, Mistake> {
 pub(super) const LOG_FORMAT: [(&str, LogFormat); 2] =
     [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
+pub(super) const TRANSFER_FORMAT: [(&str, TransferFormat); 2] = [
+    ("json", TransferFormat::Json),
+    ("xferlog", TransferFormat::Xferlog),
+];
+
 pub(super) const PAGE: [(&str, Page); 3] = [
     ("full", Page::Full),
     ("summary", Page::Summary),
     ("off", Page::Off),
-];
-
-pub(super) const TRANSFER_FORMAT: [(&str, TransferFormat); 2] = [
-    ("json", TransferFormat::Json),
-    ("xferlog", TransferFormat::Xferlog),
 ];
 
 pub(super) const PORT_ADDRESS: [(&str, PortAddress); 2] = [

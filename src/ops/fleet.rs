@@ -1,6 +1,6 @@
 //! What runs now: pools and listeners. A reload changes it, the admin address looks at it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -39,8 +39,6 @@ pub struct Fleet {
     /// What the status page shows.
     pub page: ArcSwap<Page>,
     draining: AtomicBool,
-    /// Of the process that this one took over from.
-    older_sessions: AtomicUsize,
     reloader: mpsc::Sender<Reload>,
     log_dropped: Dropped,
 }
@@ -79,7 +77,6 @@ impl Fleet {
             listeners_leaving: Mutex::default(),
             page: ArcSwap::default(),
             draining: AtomicBool::new(false),
-            older_sessions: AtomicUsize::new(0),
             reloader,
             log_dropped,
         }
@@ -104,16 +101,6 @@ impl Fleet {
         let without =
             { services.iter() }.find(|service| !service.pool.snapshot(now).is_available());
         without.map(|service| format!("pool {} has no backend that is up", service.pool.name()))
-    }
-
-    /// Sessions that are left in the process that this one took over from.
-    pub fn set_older_sessions(&self, sessions: usize) {
-        self.older_sessions.store(sessions, Ordering::Relaxed);
-    }
-
-    /// How many these are.
-    pub fn older_sessions(&self) -> usize {
-        self.older_sessions.load(Ordering::Relaxed)
     }
 
     /// Goes on with the configuration as it is now, and says what that has changed; or says everything that

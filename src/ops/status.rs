@@ -22,6 +22,8 @@ pub struct Status {
     pub not_ready: Option<String>,
     /// Sessions of all listeners.
     pub sessions: usize,
+    /// Sessions that are left in the process that this one took over from.
+    pub older_sessions: usize,
     /// How long silence may last.
     pub timeouts: TimeoutStatus,
     /// Where clients connect, in the order of the configuration.

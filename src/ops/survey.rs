@@ -47,6 +47,7 @@ pub(super) fn status(fleet: &Fleet, now: Instant) -> Status {
         draining: fleet.is_draining(),
         not_ready: fleet.not_ready(now),
         sessions: fleet.process.sessions.len(),
+        older_sessions: fleet.process.metrics.handovers.older_sessions(),
         timeouts: TimeoutStatus {
             idle_seconds: seconds(timeouts.map(|of| of.idle)),
             settle_seconds: seconds(timeouts.map(|of| of.settle)),

@@ -113,6 +113,12 @@ impl Server {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// The lines of vsftpd's own xferlog.
+    pub(crate) fn xferlog(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.home.path().join("xferlog")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
     /// Freezes the server, or lets it go on. Sessions that have a process of their own do not notice.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.process.signal(signal);
@@ -137,7 +143,8 @@ fn vsftpd(address: SocketAddr, home: &Path, place: &Place) -> Command {
          allow_writeable_chroot=YES\nsecure_chroot_dir={home}/empty\nseccomp_sandbox=NO\n\
          isolate=NO\nisolate_network=NO\n\
          connect_from_port_20=NO\nmax_clients=0\nmax_per_ip=0\nxferlog_enable=YES\n\
-         log_ftp_protocol=YES\nvsftpd_log_file={home}/log\n",
+         log_ftp_protocol=YES\nvsftpd_log_file={home}/log\n\
+         dual_log_enable=YES\nxferlog_file={home}/xferlog\n",
         ip = address.ip(),
         port = address.port(),
         home = home.display(),
