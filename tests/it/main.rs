@@ -49,6 +49,7 @@ mod import;
 mod keepalived;
 mod lifecycle;
 mod matrix;
+mod migration;
 mod networks;
 mod pool;
 mod privilege;
