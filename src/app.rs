@@ -4,10 +4,13 @@
 mod bind;
 mod door;
 mod footing;
+mod handover;
+mod leaving;
 mod listeners;
 mod reload;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::door::Door;
-pub use self::footing::Footing;
+pub use self::footing::{Footing, FootingError};
+pub use self::handover::HandoverError;
+use self::handover::{Request, Successor, Takeover};
 use self::listeners::Listeners;
 use self::reload::Fresh;
 use crate::config::{ApiAddress, Config};
@@ -33,6 +38,12 @@ pub struct App {
     listeners: Listeners,
     admin: Door<SocketAddr>,
     api: Door<ApiAddress>,
+    handover: Door<PathBuf>,
+    /// The process that still serves what this one is to serve.
+    takeover: Option<Takeover>,
+    /// What a newer process wants.
+    requests: mpsc::Receiver<Request>,
+    successors: mpsc::Sender<Request>,
     /// What is bound and not in use yet.
     fresh: Fresh,
     aside: Aside,
@@ -60,16 +71,22 @@ impl App {
         let Footing {
             mut claims,
             confinement,
+            takeover,
         } = footing;
         let (reloader, reloads) = mpsc::channel(1);
+        let (successors, requests) = mpsc::channel(1);
         let mut app = Self {
             listeners: Listeners::default(),
             admin: Door::default(),
             api: Door::default(),
+            handover: Door::default(),
+            takeover,
+            requests,
+            successors,
             fresh: Fresh::default(),
             aside: Aside::default(),
             confinement,
-            fleet: Arc::new(Fleet::new(reloader, logging.dropped())),
+            fleet: Arc::new(Fleet::new(reloader, logging.dropped(), logging.transfers())),
             log_filter: logging.filter(),
             config,
             reloads,
@@ -79,6 +96,7 @@ impl App {
             let errors: Vec<_> = errors.iter().map(|error| format!("{error:#}")).collect();
             anyhow::anyhow!(errors.join("\n"))
         })?;
+        claims.inherited.finish()?;
         Ok(app)
     }
 
@@ -101,25 +119,41 @@ impl App {
         let metrics = &self.fleet.process.metrics;
         metrics.reloads.began();
         { &self.aside.tasks }.spawn(Arc::clone(&self.fleet).tend(self.aside.stop.clone()));
-        let failed = loop {
+        if let Some(takeover) = self.takeover.take() {
+            self.take_over(takeover).await;
+        }
+        let end = loop {
             tokio::select! {
                 biased;
-                () = stop.drain.cancelled() => break false,
-                () = self.listeners.failed() => break true,
+                () = stop.drain.cancelled() => break End::Ordered,
+                () = self.listeners.failed() => break End::Failed,
                 Some(reload) = self.reloads.recv() => self.serve_reload(reload, &load, &stop.drain).await,
+                Some(request) = self.requests.recv() => match request {
+                    Request::Offer { reply } => self.offer(reply),
+                    Request::Leave { taken, successor } => break End::HandedOver { taken, successor },
+                }
             }
         };
-        stop.drain.cancel();
         self.fleet.set_draining();
         self.refuse_reloads();
         // The way through the listeners ends now, and nobody is given a backend any more.
         self.fleet.checks.stop();
-        self.listeners.stop().await;
+        let failed = matches!(end, End::Failed);
+        let successor = if let End::HandedOver { taken, successor } = end {
+            Some(self.leave(&taken, successor, &stop.drain).await)
+        } else {
+            self.listeners.stop(&[]).await;
+            None
+        };
+        stop.drain.cancel();
         let grace = self.config.timeouts.drain;
         let sessions = &self.fleet.process.sessions;
         drain(&self.listeners.sessions, sessions, grace, &stop.kill).await;
-        for pool in self.fleet.pools.load().iter() {
-            pool.farewell();
+        // What hears of pools hears of them from the process that serves them now.
+        if successor.is_none() {
+            for pool in self.fleet.pools.load().iter() {
+                pool.farewell();
+            }
         }
         tokio::select! {
             () = self.fleet.notifier.finish(LAST_SCRIPTS) => {}
@@ -133,6 +167,19 @@ impl App {
         );
         Ok(())
     }
+}
+
+/// Why a balancer serves no longer.
+enum End {
+    /// A listener has failed.
+    Failed,
+    /// Another process serves.
+    HandedOver {
+        taken: Vec<String>,
+        successor: Successor,
+    },
+    /// An operator wants it so.
+    Ordered,
 }
 
 /// What runs beside the sessions, and longer than they do.

@@ -27,7 +27,7 @@ use crate::config::problem::Problem;
 use crate::config::{Config, secret, show};
 use crate::net::host;
 use crate::ops::fleet::Fleet;
-use crate::telemetry::log::{self, Logging};
+use crate::telemetry::log::{self, Logging, Reopener};
 
 /// One FTP address in front of a pool of FTP servers.
 #[derive(Debug, Parser)]
@@ -158,7 +158,7 @@ fn run(Checked { config, warnings }: Checked, source: Source) -> ExitCode {
             return ExitCode::from(exit::OSERR);
         }
     };
-    match log::start(&config.log) {
+    match log::start(&config) {
         Ok(logging) => {
             warn_of(&warnings);
             footing.confinement().tell();
@@ -196,7 +196,7 @@ fn serve(
     let result = runtime.block_on(async {
         let app = App::build(config, logging, footing)?;
         let stop = Stop::default();
-        tokio::spawn(obey_signals(stop.clone(), app.fleet())?);
+        tokio::spawn(obey_signals(stop.clone(), app.fleet(), logging.reopener())?);
         ready();
         app.run(stop, load).await
     });
@@ -211,11 +211,21 @@ fn serve(
     }
 }
 
-/// SIGTERM and SIGINT drain; a second one ends what is left. SIGHUP reloads.
-fn obey_signals(stop: Stop, fleet: Arc<Fleet>) -> std::io::Result<impl Future<Output = ()>> {
+/// SIGTERM and SIGINT drain; a second one ends what is left. SIGHUP reloads. SIGUSR1 opens the logs anew.
+fn obey_signals(
+    stop: Stop,
+    fleet: Arc<Fleet>,
+    logs: Reopener,
+) -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let mut rotated = signal(SignalKind::user_defined1())?;
+    tokio::spawn(async move {
+        while rotated.recv().await.is_some() {
+            logs.reopen();
+        }
+    });
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             // What came of it is logged by whoever does it.

@@ -34,13 +34,18 @@ unpack_proftpd() {
     proftpd_runs || die "the unpacked ProFTPD does not run: $("$proftpd/usr/sbin/proftpd" -v 2>&1)"
 }
 
-command -v apt-get >/dev/null || die "no apt-get: this script knows Debian-like machines only. The tests \
-need vsftpd, ProFTPD, pyftpdlib, curl, lftp, tnftp, Python 3, iproute2, nftables, keepalived and faketime"
+# Those that bring a service, which is stopped: the tests start their own.
+services="vsftpd keepalived"
+packages="python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime podman runc containernetworking-plugins iptables"
 
-install_without_service vsftpd vsftpd
-install_without_service keepalived keepalived
-# shellcheck disable=SC2046 # A list of package names, one word each.
-set -- $(missing python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime)
+command -v apt-get >/dev/null || die "no apt-get: this script knows Debian-like machines only. The tests need \
+ProFTPD, $services $packages"
+
+for service in $services; do
+    install_without_service "$service" "$service"
+done
+# shellcheck disable=SC2046,SC2086 # Lists of package names, one word each.
+set -- $(missing $packages)
 [ $# -eq 0 ] || install "$@"
 
 if ! proftpd_runs; then
@@ -48,7 +53,7 @@ if ! proftpd_runs; then
     unpack_proftpd
 fi
 
-for program in curl lftp tnftp vsftpd keepalived ip nft; do
+for program in curl lftp tnftp vsftpd keepalived ip nft podman runc; do
     PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || die "$program is still missing"
 done
 /usr/bin/python3 -c 'import ftplib, pyftpdlib' || die "/usr/bin/python3 has no pyftpdlib"

@@ -47,9 +47,9 @@ CARGO_ENCODED_RUSTFLAGS=$(printf '%s\037' \
     "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo")
 CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%?}
 export CARGO_ENCODED_RUSTFLAGS
-# Names of functions stay, for backtraces; lines go, which are most of its size.
+# Names of functions stay, for backtraces; lines are left out, which would be most of its size.
 cargo build --locked --no-default-features --profile "$profile" --target "$target" \
-    --config "profile.$profile.strip = \"debuginfo\""
+    --config "profile.$profile.debug = false"
 
 case $profile in
 dev) folder=debug ;;

@@ -6,16 +6,20 @@
 //! ```
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::bind::bind;
+use super::bind::{Bound, bind};
 use super::footing::Claims;
-use super::{App, Load, listeners};
+use super::{App, Load, handover, listeners};
 use crate::config::diff::{self, Change, Effect};
 use crate::config::{Admin, ApiAddress, Config};
+use crate::net::inherit::Place;
+use crate::net::unix::{UnixSocket, UnixSocketError};
 use crate::ops::api::socket::ApiSocket;
 use crate::ops::fleet::{Fleet, Reload};
 use crate::ops::members::{Members, Surrounding};
@@ -26,8 +30,9 @@ use crate::telemetry::log::Filter;
 #[derive(Default)]
 pub(super) struct Fresh {
     listeners: listeners::Fresh,
-    admin: Option<TcpListener>,
-    api: Option<ApiSocket>,
+    admin: Option<Bound<TcpListener>>,
+    api: Option<Bound<ApiSocket>>,
+    handover: Option<Bound<UnixSocket>>,
 }
 
 impl App {
@@ -49,19 +54,24 @@ impl App {
         let admin = { &self.admin }.fresh(address.as_ref(), |at| {
             bind(*at, BACKLOG, keepalive, &held, claims)
         });
-        let api = self.api.fresh(api.as_ref(), |at| {
-            ApiSocket::bind(at, |at| Ok(claims.take(at)?.socket))
+        let api = self.api.fresh(api.as_ref(), |at| bind_api(at, claims));
+        let path = config.process.handover.as_ref();
+        let handover = self.handover.fresh(path, |path| {
+            let socket = bind_unix(path, claims).context("process.handover")?;
+            let shared = socket.share()?;
+            Ok::<_, anyhow::Error>(Bound { socket, shared })
         });
-        match (listeners, admin, api) {
-            (Ok(listeners), Ok(admin), Ok(api)) => Ok(Fresh {
+        match (listeners, admin, api, handover) {
+            (Ok(listeners), Ok(admin), Ok(api), Ok(handover)) => Ok(Fresh {
                 listeners,
                 admin,
                 api,
+                handover,
             }),
-            (listeners, admin, api) => {
+            (listeners, admin, api, handover) => {
                 let errors = listeners.err().unwrap_or_default().into_iter();
-                let api = api.err().map(anyhow::Error::from);
-                Err(errors.chain(admin.err()).chain(api).collect())
+                let errors = errors.chain(admin.err()).chain(api.err());
+                Err(errors.chain(handover.err()).collect())
             }
         }
     }
@@ -142,6 +152,12 @@ impl App {
         let listeners = &mut self.listeners;
         listeners.configure(config, fleet, fresh.listeners).await;
         self.open_doors(fresh.admin, fresh.api);
+        let path = self.config.process.handover.as_ref();
+        let successors = self.successors.clone();
+        self.handover
+            .move_to(path, fresh.handover, &self.aside, |socket, stop| {
+                handover::serve(socket, successors, stop)
+            });
         // No listener picks from them any more.
         for pool in &gone {
             pool.retire();
@@ -149,7 +165,7 @@ impl App {
     }
 
     /// Answers operators where the configuration says.
-    fn open_doors(&mut self, admin: Option<TcpListener>, api: Option<ApiSocket>) {
+    fn open_doors(&mut self, admin: Option<Bound<TcpListener>>, api: Option<Bound<ApiSocket>>) {
         let Admin {
             address,
             api: orders,
@@ -173,6 +189,25 @@ impl App {
         if let Some(address) = closed {
             tracing::info!(?address, "taking no more orders there");
         }
+    }
+}
+
+fn bind_api(at: &ApiAddress, claims: &mut Claims) -> anyhow::Result<Bound<ApiSocket>> {
+    let socket = match at {
+        ApiAddress::Unix(path) => bind_unix(path, claims).context("admin.api")?.into(),
+        ApiAddress::Loopback(address) => {
+            ApiSocket::tcp(*address, claims.take(*address).map(|claim| claim.socket))?
+        }
+    };
+    let shared = socket.share()?;
+    Ok(Bound { socket, shared })
+}
+
+/// Listens at `path`, by the socket that was passed if there is one.
+fn bind_unix(path: &Path, claims: &mut Claims) -> Result<UnixSocket, UnixSocketError> {
+    match claims.inherited.take(&Place::unix(path)) {
+        Some(socket) => UnixSocket::inherit(path, socket),
+        None => UnixSocket::bind(path),
     }
 }
 

@@ -61,6 +61,8 @@ pub struct Config {
     pub admin: Admin,
     /// How logs are written.
     pub log: Log,
+    /// Where transfers are written down.
+    pub transfer_log: TransferLog,
 }
 
 /// A VIP and port where clients connect, and how their data connections are made.
@@ -122,6 +124,9 @@ pub struct Process {
     pub privileged_ports: bool,
     /// Whether it gives up gaining privileges, and what else the kernel can keep it from.
     pub sandbox: bool,
+    /// The absolute path of the Unix socket at which a newer process takes over from it, and it from an
+    /// older one.
+    pub handover: Option<PathBuf>,
 }
 
 /// Where ftplb tells of itself and takes orders.
@@ -166,6 +171,24 @@ pub enum LogFormat {
     Json,
     /// Text.
     Text,
+}
+
+/// Where transfers are written down.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TransferLog {
+    /// The form of its lines.
+    pub format: TransferFormat,
+    /// The file, if there is to be one.
+    pub file: Option<PathBuf>,
+}
+
+/// The form of a line of the transfer log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TransferFormat {
+    /// One JSON object.
+    Json,
+    /// That of wu-ftpd, which xferlog(5) describes.
+    Xferlog,
 }
 
 impl PeerCheck {

@@ -19,7 +19,10 @@ use super::file::{Node, Value};
 use super::problem::Mistake;
 use super::reader::Section;
 use super::value::{self, count, word};
-use super::{Access, Admin, Config, Listener, Log, LogFormat, PeerCheck, PortAddress, Process};
+use super::{
+    Access, Admin, Config, Listener, Log, LogFormat, PeerCheck, PortAddress, Process,
+    TransferFormat, TransferLog,
+};
 
 /// The whole configuration.
 pub(super) fn config(s: &mut Section<'_>) -> Config {
@@ -33,6 +36,7 @@ pub(super) fn config(s: &mut Section<'_>) -> Config {
         process: s.table("process", process),
         admin: s.switch("admin", false, admin).unwrap_or_default(),
         log: s.table("log", log),
+        transfer_log: s.table("transfer_log", transfer_log),
         pools,
     }
 }
@@ -116,6 +120,7 @@ fn process(s: &mut Section<'_>) -> Process {
         user,
         privileged_ports: s.or("privileged_ports", value::boolean, true),
         sandbox: s.or("sandbox", value::boolean, sandbox),
+        handover: s.optional("handover", value::socket_path),
     }
 }
 
@@ -123,6 +128,13 @@ fn log(s: &mut Section<'_>) -> Log {
     Log {
         format: s.or("format", word(&LOG_FORMAT), LogFormat::Text),
         filter: s.or("filter", filter, "info".to_owned()),
+        file: s.optional("file", value::text).map(PathBuf::from),
+    }
+}
+
+fn transfer_log(s: &mut Section<'_>) -> TransferLog {
+    TransferLog {
+        format: s.or("format", word(&TRANSFER_FORMAT), TransferFormat::Json),
         file: s.optional("file", value::text).map(PathBuf::from),
     }
 }
@@ -140,6 +152,11 @@ fn filter(node: &Node) -> Result<String, Mistake> {
 
 pub(super) const LOG_FORMAT: [(&str, LogFormat); 2] =
     [("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+pub(super) const TRANSFER_FORMAT: [(&str, TransferFormat); 2] = [
+    ("json", TransferFormat::Json),
+    ("xferlog", TransferFormat::Xferlog),
+];
 
 pub(super) const PORT_ADDRESS: [(&str, PortAddress); 2] = [
     ("reject", PortAddress::Reject),

@@ -15,8 +15,10 @@ use self::bounds::{show_limits, show_timeouts};
 use self::page::{Page, inline, list, name_of, number, switch, text};
 use self::pool::show_pool;
 use self::script::show_scripts;
-use super::sections::{LOG_FORMAT, PORT_ADDRESS};
-use super::{Access, Admin, ApiAddress, Config, Listener, Log, PeerCheck, Pool, Process};
+use super::sections::{LOG_FORMAT, PORT_ADDRESS, TRANSFER_FORMAT};
+use super::{
+    Access, Admin, ApiAddress, Config, Listener, Log, PeerCheck, Pool, Process, TransferLog,
+};
 
 /// `config` as TOML. [`super::check::check`] reads it back as the same configuration but for secrets.
 pub fn show(config: &Config) -> String {
@@ -29,6 +31,7 @@ pub fn show(config: &Config) -> String {
         process,
         admin,
         log,
+        transfer_log,
     } = config;
     let mut page = Page::default();
     // A key of the root stands before the first table.
@@ -50,6 +53,7 @@ pub fn show(config: &Config) -> String {
         show_admin(&mut page, admin);
     }
     show_log(&mut page, log);
+    show_transfer_log(&mut page, transfer_log);
     page.finish()
 }
 
@@ -58,11 +62,16 @@ fn show_process(page: &mut Page, process: &Process) {
         user,
         privileged_ports,
         sandbox,
+        handover,
     } = process;
     page.header("[process]");
     page.optional("user", user.as_ref().map(text));
     page.line("privileged_ports", privileged_ports);
     page.line("sandbox", sandbox);
+    page.optional(
+        "handover",
+        handover.as_ref().map(|path| text(path.display())),
+    );
 }
 
 fn show_admin(page: &mut Page, admin: &Admin) {
@@ -122,6 +131,13 @@ fn show_log(page: &mut Page, log: &Log) {
     page.header("[log]");
     page.line("format", name_of(&LOG_FORMAT, *format));
     page.line("filter", text(filter));
+    page.optional("file", file.as_ref().map(|file| text(file.display())));
+}
+
+fn show_transfer_log(page: &mut Page, log: &TransferLog) {
+    let TransferLog { format, file } = log;
+    page.header("[transfer_log]");
+    page.line("format", name_of(&TRANSFER_FORMAT, *format));
     page.optional("file", file.as_ref().map(|file| text(file.display())));
 }
 

@@ -1,6 +1,6 @@
 //! What runs now: pools and listeners. A reload changes it, the admin address looks at it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use crate::ops::members::Members;
 use crate::ops::notify::Notifier;
 use crate::proxy::service::{ProcessParts, Service};
 use crate::telemetry::log::Dropped;
+use crate::telemetry::transfer_log::TransferLog;
 
 /// Everything that runs beside its tasks.
 pub struct Fleet {
@@ -35,6 +36,8 @@ pub struct Fleet {
     /// Listeners that were removed, while sessions of theirs live.
     listeners_leaving: Mutex<Vec<LeavingListener>>,
     draining: AtomicBool,
+    /// Of the process that this one took over from.
+    older_sessions: AtomicUsize,
     reloader: mpsc::Sender<Reload>,
     log_dropped: Dropped,
 }
@@ -53,11 +56,18 @@ struct LeavingListener {
 
 impl Fleet {
     /// A fleet without pools and listeners. Whoever has the other end of `reloader` changes it;
-    /// `log_dropped` counts the log lines that were not written.
-    pub fn new(reloader: mpsc::Sender<Reload>, log_dropped: Dropped) -> Self {
+    /// `log_dropped` counts the log lines that were not written; `transfers` takes those that end.
+    pub fn new(
+        reloader: mpsc::Sender<Reload>,
+        log_dropped: Dropped,
+        transfers: Option<TransferLog>,
+    ) -> Self {
         Self {
             since: Instant::now(),
-            process: ProcessParts::default(),
+            process: ProcessParts {
+                transfers,
+                ..ProcessParts::default()
+            },
             checks: Arc::default(),
             notifier: Arc::default(),
             pools: ArcSwap::default(),
@@ -65,6 +75,7 @@ impl Fleet {
             services: ArcSwap::default(),
             listeners_leaving: Mutex::default(),
             draining: AtomicBool::new(false),
+            older_sessions: AtomicUsize::new(0),
             reloader,
             log_dropped,
         }
@@ -78,6 +89,16 @@ impl Fleet {
     /// Whether that is so.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Sessions that are left in the process that this one took over from.
+    pub fn set_older_sessions(&self, sessions: usize) {
+        self.older_sessions.store(sessions, Ordering::Relaxed);
+    }
+
+    /// How many these are.
+    pub fn older_sessions(&self) -> usize {
+        self.older_sessions.load(Ordering::Relaxed)
     }
 
     /// Goes on with the configuration as it is now, and says what that has changed; or says everything that
@@ -128,6 +149,8 @@ impl Fleet {
         let metrics = &self.process.metrics;
         metrics.set_sessions_before_login(self.process.sessions.before_login());
         metrics.set_log_lines_dropped(self.log_dropped.lines());
+        let transfers = self.process.transfers.as_ref();
+        metrics.set_transfer_log_lines_dropped(transfers.map_or(0, TransferLog::dropped));
     }
 
     /// Looks after what leaves, and tells of what was kept back, until told to stop.

@@ -2,13 +2,13 @@
 
 use std::fmt::Display;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::balance::Pick;
 use crate::diagnosis::Diagnosis;
-use crate::ending::{Cause, Ending, Side};
+use crate::ending::{Cause, Ending, Phase, Side};
 use crate::ftp::command::{self, Direction, Verb};
 use crate::ftp::reply::Code;
 use crate::ftp::text::Escaped;
@@ -17,11 +17,13 @@ use crate::net::ports::LeaseError;
 use crate::proxy::data::DataConnection;
 use crate::proxy::service::Service;
 use crate::proxy::sessions::Entry;
+use crate::proxy::view::Current;
 use crate::session::{Mode, Tell, TransferEnd};
 use crate::telemetry::metrics::{
     BackendMetrics, DataMode, LeaseRefusal, Running, TransferDirection,
 };
 use crate::telemetry::pool::tell_availability;
+use crate::telemetry::transfer_log::Transfer;
 
 /// The record of one session, from its admission to its ending.
 pub(super) struct SessionRecord {
@@ -237,8 +239,13 @@ impl SessionRecord {
     }
 
     /// A transfer has ended.
-    pub(super) fn transfer(&mut self, end: &TransferEnd, now: Instant) {
-        let TransferEnd {
+    pub(super) fn transfer(
+        &mut self,
+        end: &TransferEnd,
+        backend_address: Option<SocketAddr>,
+        now: Instant,
+    ) {
+        let &TransferEnd {
             verb,
             mode,
             moved,
@@ -246,7 +253,7 @@ impl SessionRecord {
             code,
             ending,
             ..
-        } = *end;
+        } = end;
         let user = {
             let mut view = self.entry.view();
             view.end_transfer(moved);
@@ -275,6 +282,62 @@ impl SessionRecord {
             seconds,
             "transfer ended"
         );
+        self.write_down(end, &user, backend_address, now);
+    }
+
+    /// In the transfer log, if there is one.
+    fn write_down(
+        &self,
+        end: &TransferEnd,
+        user: &str,
+        backend_address: Option<SocketAddr>,
+        now: Instant,
+    ) {
+        let Some(transfers) = &self.service.transfers else {
+            return;
+        };
+        let (subject, origin) = (end.subject.as_deref(), &self.entry.origin);
+        transfers.write(&Transfer {
+            session: self.entry.id,
+            client: origin.client,
+            listener: &self.service.name,
+            vip: origin.vip,
+            pool: self.service.pool.name(),
+            backend: self.backend_name(),
+            backend_address,
+            user,
+            verb: end.verb,
+            path: subject.map_or(&[], |subject| &subject.path),
+            file: subject.and_then(|subject| subject.file.as_deref()),
+            representation: subject.map(|of| of.representation).unwrap_or_default(),
+            mode: data_mode(end.mode),
+            direction: direction(end.verb),
+            moved: end.moved,
+            time: now - end.since,
+            reply: end.code,
+            ending: end.ending,
+        });
+    }
+
+    /// The transfer that others see under way has ended, and there is nobody to ask what more is known of it.
+    pub(super) fn end_shown_transfer(&mut self, ending: Ending, now: Instant) {
+        let shown = self.entry.view().transfer.take();
+        if let Some(Current { verb, since, moved }) = shown.map(|shown| *shown) {
+            let end = TransferEnd {
+                verb: Some(verb),
+                mode: None,
+                data: None,
+                moved,
+                since,
+                code: None,
+                ending: Ending {
+                    phase: Phase::Transfer,
+                    ..ending
+                },
+                subject: None,
+            };
+            self.transfer(&end, None, now);
+        }
     }
 
     /// The session has ended.

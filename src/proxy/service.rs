@@ -16,6 +16,7 @@ use crate::proxy::sessions::Sessions;
 use crate::session::Settings;
 use crate::telemetry::metrics::{Leg, ListenerMetrics, Metrics, PoolMetrics};
 use crate::telemetry::sparse::Sparse;
+use crate::telemetry::transfer_log::TransferLog;
 
 /// One listener's share of the configuration, its passive ports and its pool.
 pub struct Service {
@@ -52,6 +53,8 @@ pub struct Service {
     pub shortages: Sparse,
     /// The same for sessions without a backend.
     pub without_backend: Sparse,
+    /// Where transfers are written down, if anywhere.
+    pub transfers: Option<TransferLog>,
     /// Where sessions are counted when they end.
     pub metrics: Arc<Metrics>,
     /// The counters of this listener.
@@ -88,6 +91,8 @@ pub struct ProcessParts {
     pub gate: Arc<Gate>,
     /// Everything that is counted.
     pub metrics: Arc<Metrics>,
+    /// Where transfers are written down, if anywhere.
+    pub transfers: Option<TransferLog>,
 }
 
 impl Service {
@@ -111,6 +116,7 @@ impl Service {
             backend_active: of_pool.map_or_else(Default::default, |pool| pool.backend_active),
             deny_commands: listener.deny_commands.clone(),
             pick_by_user: of_pool.is_some_and(|pool| pool.algorithm == Algorithm::UserHash),
+            follow_paths: process.transfers.is_some(),
         };
         let (range, check) = (listener.passive_ports.clone(), listener.data_peer_check);
         let per_client = config.limits.leases_per_client;
@@ -147,6 +153,7 @@ impl Service {
             strict_port20: listener.strict_port20,
             sessions: Arc::clone(&process.sessions),
             metrics: Arc::clone(&process.metrics),
+            transfers: process.transfers.clone(),
         }
     }
 

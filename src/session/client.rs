@@ -162,14 +162,16 @@ impl Session {
             }
             verb if verb.transfer().is_some() => {
                 let data = self.use_association(now);
+                let subject = self.subject(&text);
                 Expect::Transfer(TransferAsk {
                     verb,
                     data,
                     since: now,
                     preliminary: false,
+                    subject,
                 })
             }
-            _ => Expect::Plain,
+            verb => self.step(verb, &text).map_or(Expect::Plain, Expect::Where),
         };
         self.send(Side::Backend, text, false);
         self.pending.push(expect, now);

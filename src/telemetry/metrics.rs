@@ -57,6 +57,7 @@ pub struct Metrics {
     pub reloads: ReloadMetrics,
     sessions_before_login: IntGauge,
     log_lines_dropped: IntCounter,
+    transfer_log_lines_dropped: IntCounter,
     process: Process,
 }
 
@@ -102,6 +103,13 @@ impl Metrics {
                 .counters(
                     "ftplb_log_lines_dropped_total",
                     "Log lines that nobody took fast enough, or that could not be written.",
+                    &[],
+                )
+                .with_label_values::<&str>(&[]),
+            transfer_log_lines_dropped: families
+                .counters(
+                    "ftplb_transfer_log_lines_dropped_total",
+                    "Transfers that are not in the transfer log: its file was not written fast enough, or not at all.",
                     &[],
                 )
                 .with_label_values::<&str>(&[]),
@@ -162,6 +170,12 @@ impl Metrics {
     pub fn set_log_lines_dropped(&self, total: u64) {
         self.log_lines_dropped
             .inc_by(total.saturating_sub(self.log_lines_dropped.get()));
+    }
+
+    /// Says how many lines of the transfer log were dropped in all.
+    pub fn set_transfer_log_lines_dropped(&self, total: u64) {
+        self.transfer_log_lines_dropped
+            .inc_by(total.saturating_sub(self.transfer_log_lines_dropped.get()));
     }
 
     /// Everything in the text format 0.0.4, whose media type is [`CONTENT_TYPE`].

@@ -418,6 +418,12 @@ fn what_a_user_that_is_not_root_can_not_do_is_reported() {
 privileged_ports = false
 => 7 warning: process.privileged_ports: has no use: nothing is given up | leave it out, or name
 ---
+[process]
+handover = "/run/x.sock"
+[admin]
+api = "/run/x.sock"
+=> 7 process.handover: orders are taken there already: admin.api | write another path
+---
 [scripts]
 run_as = "nobody"
 [process]

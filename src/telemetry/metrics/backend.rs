@@ -146,7 +146,8 @@ impl BackendMetrics {
 }
 
 impl DataMode {
-    const fn label(self) -> &'static str {
+    /// The label in metrics and logs.
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::None => "none",
@@ -156,7 +157,8 @@ impl DataMode {
 }
 
 impl TransferDirection {
-    const fn label(self) -> &'static str {
+    /// The label in metrics and logs.
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Download => "download",
             Self::List => "list",

@@ -64,7 +64,7 @@ fn used() -> Arc<Metrics> {
 }
 
 /// Name, type and labels of every family.
-const FAMILIES: [(&str, &str, &[&str]); 41] = [
+const FAMILIES: [(&str, &str, &[&str]); 42] = [
     (
         "ftplb_backend_check_seconds",
         "histogram",
@@ -163,6 +163,7 @@ const FAMILIES: [(&str, &str, &[&str]); 41] = [
         "counter",
         &["backend", "direction", "pool"],
     ),
+    ("ftplb_transfer_log_lines_dropped_total", "counter", &[]),
     ("ftplb_transfers_active", "gauge", &["backend", "pool"]),
     (
         "ftplb_transfers_total",
