@@ -12,6 +12,7 @@ mod session;
 mod source;
 mod status;
 mod table;
+mod top;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -51,6 +52,8 @@ enum Command {
     Import(import::Import),
     /// Show how a running ftplb does, in the form of `ipvsadm -Ln`.
     Status(status::Options),
+    /// Watch a running ftplb in a terminal: backends, sessions, transfers and how fast they are.
+    Top(top::Options),
     /// List the backends of a running ftplb; drain, disable or resume one, or change its weight.
     Backend(backend::Options),
     /// List the sessions of a running ftplb, or end one.
@@ -116,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Health(options) => health::run(options),
         Command::Import(import) => import.run(),
         Command::Status(options) => ask::end(status::run(&options)),
+        Command::Top(options) => ask::end(top::run(&options)),
         Command::Backend(options) => ask::end(backend::run(&options)),
         Command::Session(options) => ask::end(session::run(&options)),
         Command::Reload(at) => ask::end(reload::run(&at)),

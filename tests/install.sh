@@ -36,7 +36,7 @@ unpack_proftpd() {
 
 # Those that bring a service, which is stopped: the tests start their own.
 services="vsftpd keepalived"
-packages="python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime podman runc containernetworking-plugins iptables"
+packages="python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime chromium chromium-driver podman runc containernetworking-plugins iptables"
 
 command -v apt-get >/dev/null || die "no apt-get: this script knows Debian-like machines only. The tests need \
 ProFTPD, $services $packages"
@@ -53,7 +53,7 @@ if ! proftpd_runs; then
     unpack_proftpd
 fi
 
-for program in curl lftp tnftp vsftpd keepalived ip nft podman runc; do
+for program in curl lftp tnftp vsftpd keepalived ip nft chromium chromedriver podman runc; do
     PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || die "$program is still missing"
 done
 /usr/bin/python3 -c 'import ftplib, pyftpdlib' || die "/usr/bin/python3 has no pyftpdlib"

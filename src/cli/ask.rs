@@ -63,6 +63,9 @@ pub(super) enum AskError {
     /// The command line names what is not there, or not one thing only.
     #[error("{0}")]
     Unclear(String),
+    /// There is nothing to draw on.
+    #[error("ftplb top draws on a terminal, and this is none: `ftplb status` prints the same once")]
+    NoTerminal,
     /// The system refused something.
     #[error("cannot ask: {0}")]
     System(#[source] io::Error),
@@ -241,7 +244,7 @@ impl Api {
 impl AskError {
     fn code(&self) -> u8 {
         match self {
-            Self::NoPlace { .. } => exit::USAGE,
+            Self::NoPlace { .. } | Self::NoTerminal => exit::USAGE,
             Self::Refused(_) | Self::Unclear(_) => exit::DATAERR,
             Self::Unreachable { .. } => exit::UNAVAILABLE,
             Self::System(_) => exit::OSERR,

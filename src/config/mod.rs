@@ -136,6 +136,20 @@ pub struct Admin {
     pub address: Option<SocketAddr>,
     /// Where orders are taken, if anywhere.
     pub api: Option<ApiAddress>,
+    /// What the status page at the admin address shows.
+    pub page: Page,
+}
+
+/// What the status page shows, and to whom: whoever reaches the admin address.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Page {
+    /// Everything, live sessions with client addresses, user and file names included.
+    Full,
+    /// Listeners, pools and backends: what the metrics tell, and why checks fail.
+    Summary,
+    /// There is none.
+    #[default]
+    Off,
 }
 
 impl Admin {

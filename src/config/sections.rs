@@ -20,7 +20,7 @@ use super::problem::Mistake;
 use super::reader::Section;
 use super::value::{self, count, word};
 use super::{
-    Access, Admin, Config, Listener, Log, LogFormat, PeerCheck, PortAddress, Process,
+    Access, Admin, Config, Listener, Log, LogFormat, Page, PeerCheck, PortAddress, Process,
     TransferFormat, TransferLog,
 };
 
@@ -106,9 +106,17 @@ fn admin(s: &mut Section<'_>) -> Admin {
         Value::Boolean(false) => Ok(None),
         _ => value::listen_address(default.port())(node).map(Some),
     };
+    let address = s.or("address", address, Some(default));
+    // Who is called whom is for this host's operators, not for everybody in Prometheus' network.
+    let page = match address {
+        Some(address) if address.ip().is_loopback() => Page::Full,
+        Some(_) => Page::Summary,
+        None => Page::Off,
+    };
     Admin {
-        address: s.or("address", address, Some(default)),
+        address,
         api: s.optional("api", value::api_address(API_PORT)),
+        page: s.or("page", word(&PAGE), page),
     }
 }
 
@@ -156,6 +164,12 @@ pub(super) const LOG_FORMAT: [(&str, LogFormat); 2] =
 pub(super) const TRANSFER_FORMAT: [(&str, TransferFormat); 2] = [
     ("json", TransferFormat::Json),
     ("xferlog", TransferFormat::Xferlog),
+];
+
+pub(super) const PAGE: [(&str, Page); 3] = [
+    ("full", Page::Full),
+    ("summary", Page::Summary),
+    ("off", Page::Off),
 ];
 
 pub(super) const PORT_ADDRESS: [(&str, PortAddress); 2] = [

@@ -15,7 +15,7 @@ use self::bounds::{show_limits, show_timeouts};
 use self::page::{Page, inline, list, name_of, number, switch, text};
 use self::pool::show_pool;
 use self::script::show_scripts;
-use super::sections::{LOG_FORMAT, PORT_ADDRESS, TRANSFER_FORMAT};
+use super::sections::{LOG_FORMAT, PAGE, PORT_ADDRESS, TRANSFER_FORMAT};
 use super::{
     Access, Admin, ApiAddress, Config, Listener, Log, PeerCheck, Pool, Process, TransferLog,
 };
@@ -75,7 +75,11 @@ fn show_process(page: &mut Page, process: &Process) {
 }
 
 fn show_admin(page: &mut Page, admin: &Admin) {
-    let Admin { address, api } = admin;
+    let Admin {
+        address,
+        api,
+        page: of,
+    } = admin;
     page.header("[admin]");
     page.line("address", switch(address.as_ref(), |address| text(address)));
     let api = api.as_ref().map(|api| match api {
@@ -83,6 +87,7 @@ fn show_admin(page: &mut Page, admin: &Admin) {
         ApiAddress::Unix(path) => text(path.display()),
     });
     page.optional("api", api);
+    page.line("page", name_of(&PAGE, *of));
 }
 
 fn show_listener(page: &mut Page, listener: &Listener, pools: &[Pool]) {

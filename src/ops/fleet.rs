@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Page;
 use crate::config::diff::Change;
 use crate::net::ports::PassivePorts;
 use crate::ops::checks::Checks;
@@ -35,6 +36,8 @@ pub struct Fleet {
     pub services: ArcSwap<Vec<Arc<Service>>>,
     /// Listeners that were removed, while sessions of theirs live.
     listeners_leaving: Mutex<Vec<LeavingListener>>,
+    /// What the status page shows.
+    pub page: ArcSwap<Page>,
     draining: AtomicBool,
     /// Of the process that this one took over from.
     older_sessions: AtomicUsize,
@@ -74,6 +77,7 @@ impl Fleet {
             leaving: ArcSwap::default(),
             services: ArcSwap::default(),
             listeners_leaving: Mutex::default(),
+            page: ArcSwap::default(),
             draining: AtomicBool::new(false),
             older_sessions: AtomicUsize::new(0),
             reloader,
@@ -99,6 +103,17 @@ impl Fleet {
     /// How many these are.
     pub fn older_sessions(&self) -> usize {
         self.older_sessions.load(Ordering::Relaxed)
+    }
+
+    /// Why a new session would not be served; `None` if it would.
+    pub fn not_ready(&self, now: Instant) -> Option<String> {
+        if self.is_draining() {
+            return Some("draining".to_owned());
+        }
+        let services = self.services.load();
+        let without =
+            { services.iter() }.find(|service| !service.pool.snapshot(now).is_available());
+        without.map(|service| format!("pool {} has no backend that is up", service.pool.name()))
     }
 
     /// Goes on with the configuration as it is now, and says what that has changed; or says everything that

@@ -14,6 +14,7 @@
 #[expect(dead_code, reason = "the benches use the rest")]
 #[path = "../../benches/support/mod.rs"]
 mod bench;
+mod browser;
 mod clients;
 mod console;
 mod dns;
@@ -53,11 +54,13 @@ mod lifecycle;
 mod matrix;
 mod migration;
 mod networks;
+mod page;
 mod pool;
 mod privilege;
 mod reload;
 mod reload_mirror;
 mod replicas;
 mod soak;
+mod top;
 mod transfers;
 mod vrrp;

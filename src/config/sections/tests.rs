@@ -15,7 +15,7 @@ session = 1
 ---
 [admin]
 port = 1
-=> 7 admin.port: there is no such key | the keys here are address, api
+=> 7 admin.port: there is no such key | the keys here are address, api, page
 ---
 "a b" = 1
 => 6 pool[0].backend[0]."a b": there is no such key | the keys here are address,

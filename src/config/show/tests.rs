@@ -143,6 +143,7 @@ handover = "/run/ftplb/handover.sock"
 [admin]
 address = "[::1]:9999"
 api = "/run/ftplb/api.sock"
+page = "off"
 
 [log]
 format = "json"
