@@ -398,7 +398,10 @@ fn a_process_of_another_user_gets_nothing() {
     fs::set_permissions(scene.home.path(), open).unwrap();
     let done = run(&mut command, SOON);
     assert_eq!(done.code(), 71, "{done:?}");
-    assert!(done.stderr.contains("a process of another user answers"), "{done:?}");
+    assert!(
+        done.stderr.contains("a process of another user answers"),
+        "{done:?}"
+    );
     assert!(!older.log().contains("handed over"));
     drop(TcpStream::connect(scene.address).unwrap());
 }

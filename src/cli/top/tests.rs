@@ -88,6 +88,7 @@ fn look(seconds: u32) -> Look {
             draining: false,
             not_ready: None,
             sessions: 1_203,
+            older_sessions: 0,
             timeouts: TimeoutStatus {
                 idle_seconds: 600.0,
                 settle_seconds: 10.0,
