@@ -54,6 +54,7 @@ mod keepalived;
 mod kubernetes;
 mod lifecycle;
 mod matrix;
+mod migration;
 mod networks;
 mod page;
 mod pool;

@@ -45,6 +45,15 @@ impl Server {
 
     /// Starts a server and waits until it accepts connections.
     pub(crate) fn start_at(kind: Kind, address: SocketAddr, place: &Place) -> Self {
+        Self::launch(kind, address, place, "")
+    }
+
+    /// Starts a vsftpd with more lines of configuration.
+    pub(crate) fn start_with(address: SocketAddr, place: &Place, lines: &str) -> Self {
+        Self::launch(Kind::Vsftpd, address, place, lines)
+    }
+
+    fn launch(kind: Kind, address: SocketAddr, place: &Place, lines: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         for (directory, mode) in [("", 0o755), ("files/pub", 0o777), ("empty", 0o755)] {
             let path = home.path().join(directory);
@@ -54,7 +63,7 @@ impl Server {
         let mut command = match kind {
             Kind::Proftpd => proftpd(address, home.path(), place),
             Kind::Pyftpdlib => pyftpdlib(address, home.path(), place),
-            Kind::Vsftpd => vsftpd(address, home.path(), place),
+            Kind::Vsftpd => vsftpd(address, home.path(), place, lines),
         };
         let said = fs::File::create(home.path().join("said")).unwrap();
         // vsftpd reports a bad configuration to its standard input, where inetd would have a client.
@@ -130,7 +139,7 @@ impl Server {
     }
 }
 
-fn vsftpd(address: SocketAddr, home: &Path, place: &Place) -> Command {
+fn vsftpd(address: SocketAddr, home: &Path, place: &Place, lines: &str) -> Command {
     let (listen, listen_ipv6, key) = match address {
         SocketAddr::V4(_) => ("YES", "NO", "listen_address"),
         SocketAddr::V6(_) => ("NO", "YES", "listen_address6"),
@@ -144,7 +153,7 @@ fn vsftpd(address: SocketAddr, home: &Path, place: &Place) -> Command {
          isolate=NO\nisolate_network=NO\n\
          connect_from_port_20=NO\nmax_clients=0\nmax_per_ip=0\nxferlog_enable=YES\n\
          log_ftp_protocol=YES\nvsftpd_log_file={home}/log\n\
-         dual_log_enable=YES\nxferlog_file={home}/xferlog\n",
+         dual_log_enable=YES\nxferlog_file={home}/xferlog\n{lines}",
         ip = address.ip(),
         port = address.port(),
         home = home.display(),
