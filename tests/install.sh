@@ -35,7 +35,7 @@ unpack_proftpd() {
 }
 
 command -v apt-get >/dev/null || die "no apt-get: this script knows Debian-like machines only. The tests \
-need vsftpd, ProFTPD, pyftpdlib, curl, lftp, tnftp, Python 3, iproute2, nftables and faketime"
+need vsftpd, ProFTPD, pyftpdlib, curl, lftp, tnftp, Python 3, iproute2, nftables, faketime and systemd"
 
 install_without_service vsftpd vsftpd
 # shellcheck disable=SC2046 # A list of package names, one word each.

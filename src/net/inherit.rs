@@ -170,9 +170,21 @@ impl Shared {
             keep.0.store(true, Ordering::Release);
         }
     }
+
+    /// No other process listens there any more.
+    pub fn take_over(&self) {
+        if let Some(keep) = &self.file {
+            keep.0.store(false, Ordering::Release);
+        }
+    }
 }
 
 impl Keep {
+    /// It is another's as yet.
+    pub fn kept() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+
     /// Whether the file stays.
     pub fn is_kept(&self) -> bool {
         self.0.load(Ordering::Acquire)

@@ -24,7 +24,11 @@ const EXPOSURE: &str = "20";
 fn units() -> TempDir {
     let home = tempfile::tempdir().unwrap();
     let deployed = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/systemd");
-    for name in ["ftplb@.service", "ftplb.socket", "ftplb@.service.d/socket.conf"] {
+    for name in [
+        "ftplb@.service",
+        "ftplb.socket",
+        "ftplb@.service.d/socket.conf",
+    ] {
         let text = fs::read_to_string(deployed.join(name)).unwrap();
         let file = home.path().join(name);
         fs::create_dir_all(file.parent().unwrap()).unwrap();

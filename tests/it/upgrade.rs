@@ -145,10 +145,9 @@ fn a_mirror_of_hundreds_of_files_and_a_long_upload_lose_nothing_over_two_upgrade
     let mut uploading = uploading(scene.address, &file);
     let visits = Visits::begin(scene.address);
     for _ in 0..2 {
-        let copied = fs::read_dir(copies.path()).unwrap().count();
-        eventually("files are copied", || {
-            fs::read_dir(copies.path()).unwrap().count() >= copied + 20
-        });
+        let count = || fs::read_dir(copies.path()).unwrap().count();
+        let before = count();
+        eventually("files are copied", || count() >= before + 20);
         assert!(mirror.ended().is_none(), "the mirror runs all along");
         assert!(uploading.ended().is_none(), "so does the upload");
         let newer = scene.upgrade();
@@ -398,7 +397,10 @@ fn a_process_of_another_user_gets_nothing() {
     fs::set_permissions(scene.home.path(), open).unwrap();
     let done = run(&mut command, SOON);
     assert_eq!(done.code(), 71, "{done:?}");
-    assert!(done.stderr.contains("a process of another user answers"), "{done:?}");
+    assert!(
+        done.stderr.contains("a process of another user answers"),
+        "{done:?}"
+    );
     assert!(!older.log().contains("handed over"));
     drop(TcpStream::connect(scene.address).unwrap());
 }
