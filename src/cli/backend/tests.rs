@@ -45,6 +45,7 @@ fn status(pools: &[(&str, Vec<BackendStatus>)]) -> Status {
         uptime_seconds: 1.0,
         draining: false,
         sessions: 0,
+        older_sessions: 0,
         timeouts: TimeoutStatus {
             idle_seconds: 600.0,
             settle_seconds: 10.0,
