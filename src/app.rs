@@ -87,7 +87,7 @@ impl App {
             fresh: Fresh::default(),
             aside: Aside::default(),
             confinement,
-            fleet: Arc::new(Fleet::new(reloader, logging.dropped())),
+            fleet: Arc::new(Fleet::new(reloader, logging.dropped(), logging.transfers())),
             log_filter: logging.filter(),
             config,
             reloads,

@@ -34,20 +34,40 @@ unpack_proftpd() {
     proftpd_runs || die "the unpacked ProFTPD does not run: $("$proftpd/usr/sbin/proftpd" -v 2>&1)"
 }
 
-command -v apt-get >/dev/null || die "no apt-get: this script knows Debian-like machines only. The tests \
-need vsftpd, ProFTPD, pyftpdlib, curl, lftp, tnftp, Python 3, iproute2, nftables, faketime and systemd"
+# Those that bring a service, which is stopped: the tests start their own.
+services="vsftpd keepalived prometheus"
+packages="
+    chromium chromium-driver containernetworking-plugins curl faketime iproute2 iptables jq lftp
+    logrotate nftables podman python3 python3-jsonschema python3-pyftpdlib python3-yaml runc systemd
+    tnftp
+"
 
-install_without_service vsftpd vsftpd
-# shellcheck disable=SC2046 # A list of package names, one word each.
-set -- $(missing python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime systemd)
+command -v apt-get >/dev/null || die "no apt-get: this script knows Debian-like machines only. The tests need \
+ProFTPD, $services and$packages"
+
+for service in $services; do
+    install_without_service "$service" "$service"
+done
+# shellcheck disable=SC2046,SC2086 # Lists of package names, one word each.
+set -- $(missing $packages)
 [ $# -eq 0 ] || install "$@"
+
+# Debian's only if there is none: kustomize came into kubectl as it is used here with 1.21.
+command -v kubectl >/dev/null || install kubernetes-client
+kubectl kustomize "$root/deploy/kubernetes/base" >/dev/null || die "kubectl is too old: 1.21 or later, please"
+schemas=$root/target/kubernetes
+if [ ! -d "$schemas/kubernetes_validate" ]; then
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes \
+        --only-binary :all: --target "$schemas" --requirement "$root/tests/kubernetes-validate.txt" ||
+        die "the schemas of the Kubernetes API could not be had from PyPI"
+fi
 
 if ! proftpd_runs; then
     [ "$updated" = yes ] || { apt update && updated=yes; } || die "apt-get update failed"
     unpack_proftpd
 fi
 
-for program in curl lftp tnftp vsftpd ip nft systemd-analyze systemd-socket-activate; do
+for program in chromedriver chromium curl ip jq keepalived lftp logrotate nft podman prometheus promtool runc systemd-analyze systemd-socket-activate tnftp vsftpd; do
     PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || die "$program is still missing"
 done
 /usr/bin/python3 -c 'import ftplib, pyftpdlib' || die "/usr/bin/python3 has no pyftpdlib"

@@ -11,7 +11,7 @@ use super::handover::{HandoverError, Takeover};
 use crate::config::{ApiAddress, Config};
 use crate::net::inherit::{InheritError, Inherited, Place};
 use crate::net::socket;
-use crate::privilege::{Confinement, PrivilegeError};
+use crate::privilege::{self, Confinement, PrivilegeError};
 
 /// The ground that a balancer is built on. The default is a process that gives up nothing.
 #[derive(Debug, Default)]
@@ -57,6 +57,7 @@ impl Footing {
     /// by the only thread of the process. What could not be bound is told when it is wanted:
     /// [`super::App::build`].
     pub fn prepare(config: &Config) -> Result<Self, FootingError> {
+        privilege::take_up()?;
         let process = &config.process;
         let mut inherited = Inherited::from_systemd()?;
         let mut takeover = match &process.handover {

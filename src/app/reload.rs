@@ -49,7 +49,7 @@ impl App {
         let asked = self.admin.address().copied().into_iter().chain(loopback);
         let held: Vec<SocketAddr> = self.listeners.addresses().chain(asked).collect();
         let listeners = self.listeners.bind(config, &held, claims);
-        let Admin { address, api } = &config.admin;
+        let Admin { address, api, .. } = &config.admin;
         let keepalive = config.timeouts.keepalive;
         let admin = { &self.admin }.fresh(address.as_ref(), |at| {
             bind(*at, BACKLOG, keepalive, &held, claims)
@@ -170,8 +170,10 @@ impl App {
         let Admin {
             address,
             api: orders,
+            page,
         } = &self.config.admin;
         let fleet = &self.fleet;
+        fleet.page.store(Arc::new(*page));
         let closed =
             { &mut self.admin }.move_to(address.as_ref(), admin, &self.aside, |listener, stop| {
                 if let Ok(address) = listener.local_addr() {

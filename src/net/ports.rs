@@ -21,7 +21,7 @@
 
 mod quarantine;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -201,6 +201,19 @@ impl PassivePorts {
         self.table().clients.values().sum()
     }
 
+    /// Ports of the range.
+    pub fn size(&self) -> usize {
+        self.table().rules.range.len()
+    }
+
+    /// Ports that the client who is worst off can not have now: those it waits on, and those that it did not use
+    /// lately. Where ports are not shared, those that anybody waits on.
+    pub fn taken(&self) -> usize {
+        let mut table = self.table();
+        table.quarantine.forget_old(Instant::now());
+        table.taken()
+    }
+
     /// Connections that were reset because no lease was waiting for their address (P12).
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
@@ -363,6 +376,21 @@ struct Table {
 }
 
 impl Table {
+    fn taken(&self) -> usize {
+        let is_shared = self.rules.peer_check == PeerCheck::Strict;
+        let waiting = { self.open.iter() }.flat_map(|(address, shared)| {
+            let clients = shared.room.clients();
+            clients.into_iter().map(|client| (*address, client))
+        });
+        let resting = self.quarantine.keys().filter(|_| is_shared);
+        let mut taken: HashMap<_, HashSet<SocketAddr>> = HashMap::new();
+        for (address, client) in waiting.chain(resting) {
+            let whose = (address.ip(), is_shared.then_some(client));
+            taken.entry(whose).or_default().insert(address);
+        }
+        { taken.values() }.map(HashSet::len).max().unwrap_or(0)
+    }
+
     /// Ends the wait of `slot`, and closes the listener that nobody waits on any more. False when it
     /// did not wait.
     fn remove(&mut self, address: SocketAddr, slot: &Arc<Slot>) -> bool {
@@ -425,6 +453,10 @@ impl Room {
             .iter()
             .find(|slot| wanted(slot))
             .map(Arc::clone)
+    }
+
+    fn clients(&self) -> Vec<IpAddr> {
+        lock(&self.0).iter().map(|slot| slot.client).collect()
     }
 
     fn is_empty(&self) -> bool {

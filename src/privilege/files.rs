@@ -22,7 +22,7 @@ pub(super) enum Files {
     Scripts,
     /// Nothing: the kernel has no Landlock.
     NoLandlock,
-    /// No file is written but in the directory of the log, no program run, no socket made but in `sockets`.
+    /// No file is written but in the directories of the logs, no program run, no socket made but in `sockets`.
     Restricted {
         /// The directories of the API's socket and that of the handover.
         sockets: Vec<PathBuf>,
@@ -38,8 +38,9 @@ impl Files {
             return Ok(Self::Scripts);
         }
         let sockets: Vec<PathBuf> = sockets(config).map(Path::to_owned).collect();
-        let log = config.log.file.as_deref().map(directory);
-        let status = landlock(&sockets, log).map_err(PrivilegeError::Landlock)?;
+        let logs = [&config.log.file, &config.transfer_log.file];
+        let logs = logs.into_iter().flatten().map(|file| directory(file));
+        let status = landlock(&sockets, logs).map_err(PrivilegeError::Landlock)?;
         Ok(match status {
             RulesetStatus::NotEnforced => Self::NoLandlock,
             RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Self::Restricted {
@@ -86,7 +87,10 @@ impl Files {
     }
 }
 
-fn landlock(sockets: &[PathBuf], log: Option<&Path>) -> Result<RulesetStatus, RulesetError> {
+fn landlock<'a>(
+    sockets: &[PathBuf],
+    logs: impl Iterator<Item = &'a Path>,
+) -> Result<RulesetStatus, RulesetError> {
     let socket: BitFlags<_> = AccessFs::MakeSock | AccessFs::RemoveFile;
     let append = AccessFs::MakeReg | AccessFs::WriteFile;
     let restricted = Ruleset::default()
@@ -95,7 +99,7 @@ fn landlock(sockets: &[PathBuf], log: Option<&Path>) -> Result<RulesetStatus, Ru
         .create()?
         // A directory that is not there is missed, and told of, by whoever needs it.
         .add_rules(path_beneath_rules(sockets, socket))?
-        .add_rules(path_beneath_rules(log, append))?
+        .add_rules(path_beneath_rules(logs, append))?
         .restrict_self()?;
     Ok(restricted.ruleset)
 }

@@ -205,7 +205,7 @@ impl Driver {
                 {
                     end.moved = connection.moved();
                 }
-                self.record.transfer(&end, now);
+                self.record.transfer(&end, self.session.backend_peer(), now);
             }
             tell => self.record.note(&tell),
         }
@@ -216,8 +216,8 @@ impl Driver {
         // Whoever is told of the end may count on the place.
         self.waiting = None;
         self.seat = None;
+        self.drop_all_connections();
         self.record.end(ending);
-        self.data.clear();
         self.backend = None;
         if ending.side == Side::Client && ending.cause == Cause::Reset {
             return;
@@ -254,8 +254,9 @@ impl Drop for Driver {
         let phase = self.session.ending_phase();
         if std::thread::panicking() {
             // Whatever panicked is not asked again.
-            self.record
-                .end(Ending::new(Side::Balancer, phase, Cause::Internal));
+            let ending = Ending::new(Side::Balancer, phase, Cause::Internal);
+            self.record.end_shown_transfer(ending, Instant::now());
+            self.record.end(ending);
             return;
         }
         self.session.on_order(Order::Kill, Instant::now());
@@ -274,5 +275,5 @@ const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What an idle session costs beside the kernel's sockets, its task and what others see of it: buffers exist only while bytes are
 /// in them (design decision 11). Raise it knowingly.
-const SESSION_BYTES: usize = 1_264;
+const SESSION_BYTES: usize = 1_272;
 const _: () = assert!(size_of::<Driver>() <= SESSION_BYTES);

@@ -45,6 +45,15 @@ impl Server {
 
     /// Starts a server and waits until it accepts connections.
     pub(crate) fn start_at(kind: Kind, address: SocketAddr, place: &Place) -> Self {
+        Self::launch(kind, address, place, "")
+    }
+
+    /// Starts a vsftpd with more lines of configuration.
+    pub(crate) fn start_with(address: SocketAddr, place: &Place, lines: &str) -> Self {
+        Self::launch(Kind::Vsftpd, address, place, lines)
+    }
+
+    fn launch(kind: Kind, address: SocketAddr, place: &Place, lines: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         for (directory, mode) in [("", 0o755), ("files/pub", 0o777), ("empty", 0o755)] {
             let path = home.path().join(directory);
@@ -54,7 +63,7 @@ impl Server {
         let mut command = match kind {
             Kind::Proftpd => proftpd(address, home.path(), place),
             Kind::Pyftpdlib => pyftpdlib(address, home.path(), place),
-            Kind::Vsftpd => vsftpd(address, home.path(), place),
+            Kind::Vsftpd => vsftpd(address, home.path(), place, lines),
         };
         let said = fs::File::create(home.path().join("said")).unwrap();
         // vsftpd reports a bad configuration to its standard input, where inetd would have a client.
@@ -113,6 +122,12 @@ impl Server {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// The lines of vsftpd's own xferlog.
+    pub(crate) fn xferlog(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.home.path().join("xferlog")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
     /// Freezes the server, or lets it go on. Sessions that have a process of their own do not notice.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.process.signal(signal);
@@ -124,7 +139,7 @@ impl Server {
     }
 }
 
-fn vsftpd(address: SocketAddr, home: &Path, place: &Place) -> Command {
+fn vsftpd(address: SocketAddr, home: &Path, place: &Place, lines: &str) -> Command {
     let (listen, listen_ipv6, key) = match address {
         SocketAddr::V4(_) => ("YES", "NO", "listen_address"),
         SocketAddr::V6(_) => ("NO", "YES", "listen_address6"),
@@ -137,7 +152,8 @@ fn vsftpd(address: SocketAddr, home: &Path, place: &Place) -> Command {
          allow_writeable_chroot=YES\nsecure_chroot_dir={home}/empty\nseccomp_sandbox=NO\n\
          isolate=NO\nisolate_network=NO\n\
          connect_from_port_20=NO\nmax_clients=0\nmax_per_ip=0\nxferlog_enable=YES\n\
-         log_ftp_protocol=YES\nvsftpd_log_file={home}/log\n",
+         log_ftp_protocol=YES\nvsftpd_log_file={home}/log\n\
+         dual_log_enable=YES\nxferlog_file={home}/xferlog\n{lines}",
         ip = address.ip(),
         port = address.port(),
         home = home.display(),

@@ -37,6 +37,7 @@ fn pool(name: &str, backends: Vec<BackendStatus>) -> PoolStatus {
         algorithm: "weighted_least_connections".into(),
         scheduler: "wlc".into(),
         affinity: None,
+        available: true,
         quorum: true,
         sorry_in_use: false,
         waiting: 0,
@@ -50,6 +51,8 @@ fn listener(address: &str, pool: &str) -> ListenerStatus {
         pool: pool.into(),
         sessions: 0,
         leases: 0,
+        passive_ports_taken: 0,
+        passive_ports: 10_001,
     }
 }
 
@@ -58,6 +61,7 @@ fn status(listeners: Vec<ListenerStatus>, pools: Vec<PoolStatus>) -> Status {
         version: "1.2.3".into(),
         uptime_seconds: 100.0,
         draining: false,
+        not_ready: None,
         sessions: 7,
         older_sessions: 0,
         timeouts: TimeoutStatus {
@@ -315,6 +319,8 @@ fn sessions_are_connections_and_affinity_is_their_templates() {
         direction: "to_backend".into(),
         bytes: 1,
         seconds: 2.0,
+        file: None,
+        size: None,
     };
     let moving = SessionStatus {
         client: "[2001:db8:7::7]:40002".parse().unwrap(),

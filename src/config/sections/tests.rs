@@ -15,7 +15,7 @@ session = 1
 ---
 [admin]
 port = 1
-=> 7 admin.port: there is no such key | the keys here are address, api
+=> 7 admin.port: there is no such key | the keys here are address, api, page
 ---
 "a b" = 1
 => 6 pool[0].backend[0]."a b": there is no such key | the keys here are address,
@@ -107,6 +107,18 @@ handover = "handover.sock"
 => 8 process.privileged_ports: 20 is neither true nor false
 => 9 process.sandbox: "on" is neither true nor false
 => 10 process.handover: "handover.sock" is no absolute path | the absolute path of a Unix socket
+---
+[transfer_log]
+format = "clf"
+file = ""
+=> 7 transfer_log.format: "clf" is not known here | one of "json", "xferlog"
+=> 8 transfer_log.file: is empty
+---
+[log]
+file = "/x"
+[transfer_log]
+file = "/x"
+=> 9 transfer_log.file: is log.file too | name another file for the transfers
 ---
 [timeouts]
 backend_drain = "0s"

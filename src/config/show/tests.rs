@@ -143,11 +143,16 @@ handover = "/run/ftplb/handover.sock"
 [admin]
 address = "[::1]:9999"
 api = "/run/ftplb/api.sock"
+page = "off"
 
 [log]
 format = "json"
 filter = "info,ftplb=debug"
 file = "/var/log/ftplb \" log"
+
+[transfer_log]
+format = "xferlog"
+file = "/var/log/xferlog"
 "#;
 
 /// Only what must be written, but that what is off is on for its defaults to show.
@@ -339,6 +344,7 @@ fn the_example_is_right_and_shows_every_section() {
         "[process]",
         "[admin]",
         "[log]",
+        "[transfer_log]",
     ] {
         assert!(text.contains(section), "{section}");
     }

@@ -35,6 +35,11 @@ impl Quarantine {
             .is_some_and(|entry| entry.session != session)
     }
 
+    /// Whose ports are kept from other sessions.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.entries.keys().copied()
+    }
+
     /// What was added after `since` and is not over.
     pub(super) fn added_after(&self, since: Option<Instant>) -> Vec<Key> {
         let is_new = |end: &Instant| since.is_none_or(|since| *end > since + QUARANTINE);
