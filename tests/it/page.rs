@@ -175,11 +175,8 @@ fn a_page_on_a_loopback_address_tells_everything_to_this_host_and_nothing_to_oth
     }
     let (status, page) = proxy.get("/");
     assert_eq!(status, 200);
-    for outside in ["http://", "https://", "//", "src="] {
-        let found = page.replace("http://www.w3.org/2000/svg", "");
-        let found = found
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"));
-        assert!(!found.collect::<String>().contains(outside), "{outside}");
+    let page = page.replace("http://www.w3.org/2000/svg", "");
+    for outside in ["http://", "https://", "src=", "url("] {
+        assert!(!page.contains(outside), "{outside}");
     }
 }
