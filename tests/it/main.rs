@@ -59,6 +59,7 @@ mod privilege;
 mod reload;
 mod reload_mirror;
 mod replicas;
+mod servers_page;
 mod soak;
 mod top;
 mod transfer_log;
