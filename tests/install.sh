@@ -42,11 +42,15 @@ unpack() {
 }
 
 # Those that bring a service, which is stopped: the tests start their own.
-services="vsftpd keepalived"
-packages="python3 python3-pyftpdlib curl lftp tnftp iproute2 nftables faketime logrotate jq chromium chromium-driver podman runc containernetworking-plugins iptables"
+services="vsftpd keepalived prometheus"
+packages="
+    chromium chromium-driver containernetworking-plugins curl faketime iproute2 iptables jq lftp
+    logrotate nftables podman python3 python3-jsonschema python3-pyftpdlib python3-yaml runc systemd
+    tnftp
+"
 
 command -v apt-get >/dev/null || die "no apt-get: this script knows Debian-like machines only. The tests need \
-ProFTPD, Pure-FTPd, $services $packages"
+ProFTPD, Pure-FTPd, $services and$packages"
 
 for service in $services; do
     install_without_service "$service" "$service"
@@ -54,6 +58,16 @@ done
 # shellcheck disable=SC2046,SC2086 # Lists of package names, one word each.
 set -- $(missing $packages)
 [ $# -eq 0 ] || install "$@"
+
+# Debian's only if there is none: kustomize came into kubectl as it is used here with 1.21.
+command -v kubectl >/dev/null || install kubernetes-client
+kubectl kustomize "$root/deploy/kubernetes/base" >/dev/null || die "kubectl is too old: 1.21 or later, please"
+schemas=$root/target/kubernetes
+if [ ! -d "$schemas/kubernetes_validate" ]; then
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes \
+        --only-binary :all: --target "$schemas" --requirement "$root/tests/kubernetes-validate.txt" ||
+        die "the schemas of the Kubernetes API could not be had from PyPI"
+fi
 
 if ! proftpd_runs; then
     unpack proftpd-core "$proftpd"
@@ -64,7 +78,7 @@ if ! pureftpd_runs; then
     pureftpd_runs || die "the unpacked Pure-FTPd does not run: $("$pureftpd/usr/sbin/pure-ftpd" --help 2>&1)"
 fi
 
-for program in curl lftp tnftp vsftpd keepalived ip nft jq logrotate chromium chromedriver podman runc; do
+for program in chromedriver chromium curl ip jq keepalived lftp logrotate nft podman prometheus promtool runc systemd-analyze systemd-socket-activate tnftp vsftpd; do
     PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null || die "$program is still missing"
 done
 /usr/bin/python3 -c 'import ftplib, pyftpdlib' || die "/usr/bin/python3 has no pyftpdlib"

@@ -14,8 +14,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::App;
-use super::handover::{Successor, Takeover};
+use super::handover::{Older, Rest, Successor, Takeover};
 use crate::net::inherit::Shared;
+use crate::net::ports::{Key, QUARANTINE};
+use crate::ops::fleet::Fleet;
 use crate::session::Order;
 
 impl App {
@@ -23,7 +25,7 @@ impl App {
     pub(super) async fn take_over(&mut self, takeover: Takeover) {
         let who = takeover.who.clone();
         let taken = self.shared().map(|shared| shared.place().to_string());
-        let (mut older, sessions) = match takeover.served(taken.collect()).await {
+        let (older, rest) = match takeover.served(taken.collect()).await {
             Ok(told) => told,
             Err(error) => {
                 tracing::error!(
@@ -34,20 +36,11 @@ impl App {
             }
         };
         tracing::info!(
-            pid = who.pid, version = %who.version, sessions,
+            pid = who.pid, version = %who.version, sessions = rest.sessions,
             "taken over: the older process finishes its sessions"
         );
         let (fleet, stop) = (Arc::clone(&self.fleet), self.aside.stop.clone());
-        fleet.set_older_sessions(sessions);
-        { &self.aside.tasks }.spawn(async move {
-            while let Some(Ok(sessions)) = stop.run_until_cancelled(older.next()).await {
-                fleet.set_older_sessions(sessions);
-            }
-            if !stop.is_cancelled() {
-                fleet.set_older_sessions(0);
-                tracing::info!(pid = older.who.pid, "the older process has ended");
-            }
-        });
+        { &self.aside.tasks }.spawn(watch(older, rest, fleet, stop));
     }
 
     /// Gives all that is listened on to another process, which may or may not come to serve.
@@ -79,7 +72,8 @@ impl App {
         self.handover.close();
         let who = successor.who().clone();
         let limit = self.config.timeouts.upgrade;
-        let sessions = &self.fleet.process.sessions;
+        let fleet = &self.fleet;
+        let sessions = &fleet.process.sessions;
         tracing::info!(
             pid = who.pid, version = %who.version, sessions = sessions.len(),
             within = %humantime::format_duration(limit),
@@ -89,6 +83,7 @@ impl App {
         tasks.close();
         let begin = Instant::now();
         let (mut told, mut spoke, mut is_listening) = (None, begin, true);
+        let mut looked = begin.checked_sub(QUARANTINE).unwrap_or(begin);
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -98,9 +93,16 @@ impl App {
                 () = stop.cancelled() => return successor,
                 _ = ticks.tick() => {}
             }
-            let left = sessions.len();
-            if is_listening && told.replace(left) != Some(left) {
-                is_listening = successor.tell(left).await.is_ok();
+            let (left, now) = (sessions.len(), Instant::now());
+            let given_up = given_up(fleet, now - looked);
+            looked = now;
+            let has_news = told.replace(left) != Some(left) || !given_up.is_empty();
+            if is_listening && has_news {
+                let rest = Rest {
+                    sessions: left,
+                    given_up,
+                };
+                is_listening = successor.tell(rest).await.is_ok();
             }
             if spoke.elapsed() >= WORD {
                 spoke = Instant::now();
@@ -124,6 +126,33 @@ impl App {
         ];
         self.listeners.shared().chain(doors.into_iter().flatten())
     }
+}
+
+/// Counts the sessions of the older process, and keeps the ports that its clients gave up from their sessions
+/// here, until it ends.
+async fn watch(mut older: Older, rest: Rest, fleet: Arc<Fleet>, stop: CancellationToken) {
+    let handovers = &fleet.process.metrics.handovers;
+    let mut next = Some(Ok(rest));
+    while let Some(Ok(rest)) = next {
+        handovers.set_older_sessions(rest.sessions);
+        for service in fleet.services.load().iter() {
+            for port in &rest.given_up {
+                service.ports.keep_from(*port);
+            }
+        }
+        next = stop.run_until_cancelled(older.next()).await;
+    }
+    handovers.set_older_sessions(0);
+    if !stop.is_cancelled() {
+        tracing::info!(pid = older.who.pid, "the older process has ended");
+    }
+}
+
+/// The passive ports that clients gave up within `time`.
+fn given_up(fleet: &Fleet, time: Duration) -> Vec<Key> {
+    let services = fleet.services.load();
+    let ports = services.iter().map(|service| service.ports.given_up(time));
+    ports.flatten().collect()
 }
 
 /// How soon it is seen that sessions have ended. An upgrade takes minutes.

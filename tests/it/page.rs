@@ -41,7 +41,10 @@ fn a_browser_shows_what_runs_and_keeps_up_with_it() {
         &proxy.address.to_string().replace('.', "\\."),
         ", \\d of 10,001 ports",
     ));
-    browser.wait(&row(USER, "b0[^]*RETR[^]*download"));
+    browser.wait(&row(
+        USER,
+        "b0[^]*RETR[^]*big[^]*download for .*% of 67.1 MB",
+    ));
     assert_eq!(
         browser.text("document.title"),
         "▲ ready, 1 backend not up · ftplb"

@@ -45,17 +45,13 @@ impl Server {
         Self::start_at(kind, own_address(true, 2021), &Place::Host)
     }
 
-    /// Starts a server on an IPv4 loopback address of its own, with these lines in its configuration.
-    pub(crate) fn start_with(kind: Kind, lines: &str) -> Self {
-        Self::start_as(kind, own_address(false, 2021), &Place::Host, lines)
-    }
-
     /// Starts a server and waits until it accepts connections.
     pub(crate) fn start_at(kind: Kind, address: SocketAddr, place: &Place) -> Self {
-        Self::start_as(kind, address, place, "")
+        Self::start_with(kind, address, place, "")
     }
 
-    fn start_as(kind: Kind, address: SocketAddr, place: &Place, lines: &str) -> Self {
+    /// Starts a server with more lines of configuration, those of pyftpdlib excepted, which has none.
+    pub(crate) fn start_with(kind: Kind, address: SocketAddr, place: &Place, lines: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         for (directory, mode) in [("", 0o755), ("files/pub", 0o777), ("empty", 0o755)] {
             let path = home.path().join(directory);

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::clients::{Mode, Story, Tool};
 use crate::netns::Place;
+use crate::process::own_address;
 use crate::proxy::Proxy;
 use crate::scripted::Peer;
 use crate::servers::{Kind, PASSWORD, Server, USER};
@@ -21,7 +22,8 @@ fn settings(heading: &str) -> String {
 /// A server as it is recommended does all that clients want, for more of them at a time than most servers
 /// allow one address.
 fn serves_everybody(kind: Kind, heading: &str) {
-    let server = Server::start_with(kind, &settings(heading));
+    let address = own_address(false, 2021);
+    let server = Server::start_with(kind, address, &Place::Host, &settings(heading));
     let proxy = Proxy::before(&[server.address]);
     for (tool, mode) in [
         (Tool::Curl, Mode::Epsv),

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The virtual IP and port, and the client.
-type Key = (SocketAddr, IpAddr);
+pub type Key = (SocketAddr, IpAddr);
 
 /// Who had which port lately, without having used it.
 #[derive(Default)]
@@ -38,6 +38,13 @@ impl Quarantine {
     /// Whose ports are kept from other sessions.
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
         self.entries.keys().copied()
+    }
+
+    /// What was added within `time` before `now`, at most as long ago as it lasts.
+    pub(super) fn added_within(&self, time: Duration, now: Instant) -> Vec<Key> {
+        let is_new = |end: &Instant| *end + time > now + QUARANTINE;
+        let new = { self.ends.iter().rev() }.take_while(|(end, _)| is_new(end));
+        new.map(|(_, key)| *key).collect()
     }
 
     /// Keeps the port for `session` from now on.
@@ -67,7 +74,7 @@ impl Quarantine {
 }
 
 /// P11. A SYN is sent again after 1, 3, 7 and 15 seconds.
-const QUARANTINE: Duration = Duration::from_secs(30);
+pub const QUARANTINE: Duration = Duration::from_secs(30);
 
 /// The oldest is forgotten first. Up to 136 abandoned leases a second each has its 30 seconds.
 const ENTRIES: usize = 4096;
@@ -91,6 +98,18 @@ mod tests {
         assert!(quarantine.holds(key(1), 8));
         quarantine.forget_old(now + QUARANTINE);
         assert!(!quarantine.holds(key(1), 8));
+    }
+
+    #[test]
+    fn what_is_new_is_told_of() {
+        let (now, mut quarantine) = (Instant::now(), Quarantine::default());
+        let second = Duration::from_secs(1);
+        quarantine.add(key(1), 7, now);
+        quarantine.add(key(2), 7, now + 2 * second);
+        let later = now + 2 * second;
+        assert_eq!(quarantine.added_within(second, later), [key(2)]);
+        assert_eq!(quarantine.added_within(3 * second, later), [key(2), key(1)]);
+        assert_eq!(quarantine.added_within(second, later + second), []);
     }
 
     #[test]
