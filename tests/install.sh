@@ -2,12 +2,13 @@
 # Installs what the integration tests need on a Debian-like machine: FTP servers, FTP clients and
 # network tools. Run as root, or as a user with sudo. Does nothing, quickly, when all is there.
 #
-# Debian's FTP servers exclude each other as packages. vsftpd is installed; ProFTPD is unpacked beside
-# the build, in target/servers, and only its libraries are installed.
+# Debian's FTP servers exclude each other as packages. vsftpd is installed; ProFTPD and Pure-FTPd are
+# unpacked beside the build, in target/servers, and only their libraries are installed.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 proftpd=$root/target/servers/proftpd
+pureftpd=$root/target/servers/pureftpd
 
 name=tests/install.sh
 # shellcheck source=tests/packages.sh
@@ -17,21 +18,27 @@ proftpd_runs() {
     [ -x "$proftpd/usr/sbin/proftpd" ] && "$proftpd/usr/sbin/proftpd" -v >/dev/null 2>&1
 }
 
-unpack_proftpd() {
+# Its only way to say that it runs is to list its options.
+pureftpd_runs() {
+    [ -x "$pureftpd/usr/sbin/pure-ftpd" ] && "$pureftpd/usr/sbin/pure-ftpd" --help >/dev/null 2>&1
+}
+
+# Unpacks the package $1 into $2.
+unpack() {
+    [ "$updated" = yes ] || { apt update && updated=yes; } || die "apt-get update failed"
     work=$(mktemp -d)
-    trap 'rm -rf "$work"' EXIT
-    (cd "$work" && apt-get -qq -o APT::Sandbox::User=root download proftpd-core) ||
-        die "apt-get could not download proftpd-core"
+    (cd "$work" && apt-get -qq -o APT::Sandbox::User=root download "$1") ||
+        die "apt-get could not download $1"
     # Names only: the libraries among its dependencies, without their versions.
-    libraries=$(dpkg-deb -f "$work"/proftpd-core_*.deb Depends | tr ',' '\n' |
+    libraries=$(dpkg-deb -f "$work/$1"_*.deb Depends | tr ',' '\n' |
         sed -n 's/^ *\(lib[^ (|:]*\).*/\1/p')
+    rm -rf "$2"
+    mkdir -p "$2"
+    dpkg-deb -x "$work/$1"_*.deb "$2"
+    rm -rf "$work"
     # shellcheck disable=SC2046,SC2086 # A list of package names, one word each.
     set -- $(missing $libraries)
     [ $# -eq 0 ] || install "$@"
-    rm -rf "$proftpd"
-    mkdir -p "$proftpd"
-    dpkg-deb -x "$work"/proftpd-core_*.deb "$proftpd"
-    proftpd_runs || die "the unpacked ProFTPD does not run: $("$proftpd/usr/sbin/proftpd" -v 2>&1)"
 }
 
 # Those that bring a service, which is stopped: the tests start their own.
@@ -43,7 +50,7 @@ packages="
 "
 
 command -v apt-get >/dev/null || die "no apt-get: this script knows Debian-like machines only. The tests need \
-ProFTPD, $services and$packages"
+ProFTPD, Pure-FTPd, $services and$packages"
 
 for service in $services; do
     install_without_service "$service" "$service"
@@ -63,8 +70,12 @@ if [ ! -d "$schemas/kubernetes_validate" ]; then
 fi
 
 if ! proftpd_runs; then
-    [ "$updated" = yes ] || { apt update && updated=yes; } || die "apt-get update failed"
-    unpack_proftpd
+    unpack proftpd-core "$proftpd"
+    proftpd_runs || die "the unpacked ProFTPD does not run: $("$proftpd/usr/sbin/proftpd" -v 2>&1)"
+fi
+if ! pureftpd_runs; then
+    unpack pure-ftpd "$pureftpd"
+    pureftpd_runs || die "the unpacked Pure-FTPd does not run: $("$pureftpd/usr/sbin/pure-ftpd" --help 2>&1)"
 fi
 
 for program in chromedriver chromium curl ip jq keepalived lftp logrotate nft podman prometheus promtool runc systemd-analyze systemd-socket-activate tnftp vsftpd; do

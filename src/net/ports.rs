@@ -28,15 +28,14 @@ use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
+pub use self::quarantine::Key;
 use self::quarantine::Quarantine;
-pub use self::quarantine::{Key, QUARANTINE};
 use super::dial::poll_arrival;
 use super::leg::{self, Leg};
 use super::socket::{self, normalise, normalise_socket};
@@ -220,10 +219,12 @@ impl PassivePorts {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// The ports that clients gave up within `time`, each with its client: for another process that leases
+    /// The ports that clients gave up after `since`, each with its client: for another process that leases
     /// ports of the same addresses.
-    pub fn given_up(&self, time: Duration) -> Vec<Key> {
-        self.table().quarantine.added_within(time, Instant::now())
+    pub fn given_up(&self, since: Option<Instant>) -> Vec<Key> {
+        let mut table = self.table();
+        table.quarantine.forget_old(Instant::now());
+        table.quarantine.added_after(since)
     }
 
     /// Keeps a port from a client's sessions for a while, whose late connection was for another process.

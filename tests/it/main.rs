@@ -63,6 +63,7 @@ mod prometheus;
 mod reload;
 mod reload_mirror;
 mod replicas;
+mod servers_page;
 mod soak;
 mod systemd;
 mod top;
