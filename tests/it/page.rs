@@ -59,7 +59,11 @@ fn a_browser_shows_what_runs_and_keeps_up_with_it() {
     let before = browser.text(moved);
     data.read_exact(16 << 20);
     browser.wait(&format!("{moved} !== '{before}'"));
-    browser.wait("/[1-9].* [kM]?B\\/s/.test(document.getElementById('tiles').innerText)");
+    let tiles = "/[1-9].*[kM]B\\/s/.test(document.getElementById('tiles').innerText)";
+    eventually("a speed is shown while it moves", || {
+        data.read_exact(16 << 10);
+        browser.text(tiles) == "true"
+    });
 
     // A telephone: nothing is wider than it.
     let ground = "getComputedStyle(document.body).backgroundColor";
