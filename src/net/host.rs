@@ -36,14 +36,14 @@ pub fn raise_descriptor_limit() -> Option<u64> {
 }
 
 /// Whether an address is one of this host's. No packet is sent: what a host sends to an address of its own
-/// comes from that address.
+/// comes from that address, but for loopback, all of which is its own.
 pub fn has(ip: Ipv4Addr) -> bool {
     let source = || {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.connect((ip, DISCARD))?;
         socket.local_addr()
     };
-    source().is_ok_and(|source: SocketAddr| source.ip() == ip)
+    ip.is_loopback() || source().is_ok_and(|source: SocketAddr| source.ip() == ip)
 }
 
 /// Whether something failed because this host or process has too few descriptors, ports for outgoing
