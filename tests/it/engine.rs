@@ -170,6 +170,8 @@ impl Drop for Engine {
         ] {
             drop(self.command(words).output());
         }
+        let namespace = ["netns", "del", &self.name];
+        drop(Command::new("ip").args(namespace).output());
     }
 }
 
