@@ -154,7 +154,7 @@ impl Keepalived {
     /// `deploy/keepalived`, but for addresses and paths, and quicker.
     pub(crate) fn start(pair: &Pair, node: usize, proxy: &Proxy, keeps_sessions: bool) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let handover = home.path().join("handover").display().to_string();
+        let away = home.path().join("away").display().to_string();
         let text = adapted(
             "keepalived.conf",
             &[
@@ -167,7 +167,7 @@ impl Keepalived {
                     &deploy("keep-sessions"),
                 ),
                 ("127.0.0.1:9121", &proxy.admin.to_string()),
-                ("/run/ftplb-handover", &handover),
+                ("/run/vip-away", &away),
                 ("advert_int 1\n", "advert_int 0.3\n"),
                 // The directories above a clone may be anybody's.
                 ("    enable_script_security\n", ""),
@@ -194,7 +194,7 @@ impl Keepalived {
     /// Orders the node to give the virtual IP away, or takes that back.
     pub(crate) fn hand_over(&self, away: bool) {
         let priority = if away { "50\n" } else { "0\n" };
-        fs::write(self.home.path().join("handover"), priority).unwrap();
+        fs::write(self.home.path().join("away"), priority).unwrap();
     }
 
     /// All that it has said.

@@ -267,17 +267,19 @@ fn replicas_send_a_client_to_the_same_backend_also_when_one_is_down() {
 fn replica(algorithm: &str, backends: &[SocketAddr]) -> Proxy {
     let address = own_address(false, 2121);
     let admin = SocketAddr::new(address.ip(), 9121);
-    let mut config = format!(
+    let each = backends.iter().enumerate().map(|(index, backend)| {
+        format!(
+            "{{ name = \"b{index}\", address = \"{backend}\", weight = {} }}",
+            index + 1
+        )
+    });
+    let backends = each.collect::<Vec<_>>().join(", ");
+    let config = format!(
         "[[listener]]\naddress = \"{address}\"\n[admin]\naddress = \"{admin}\"\n\
          [log]\nformat = \"json\"\n[[pool]]\nname = \"p\"\nalgorithm = \"{algorithm}\"\n\
-         ejection = false\nhealth = {{ interval = \"200ms\", rise = 1, fall = 2 }}\n"
+         ejection = false\nhealth = {{ interval = \"200ms\", rise = 1, fall = 2 }}\n\
+         backend = [{backends}]\n"
     );
-    for (index, backend) in backends.iter().enumerate() {
-        let weight = index + 1;
-        config += &format!(
-            "[[pool.backend]]\nname = \"b{index}\"\naddress = \"{backend}\"\nweight = {weight}\n"
-        );
-    }
     let proxy = Proxy::with(&config, address, admin);
     proxy.wait_until_ready();
     proxy
