@@ -26,6 +26,7 @@ use self::listeners::Listeners;
 use self::reload::Fresh;
 use crate::config::{ApiAddress, Config};
 use crate::ops::fleet::{Fleet, Reload};
+use crate::ops::systemd;
 use crate::privilege::Confinement;
 use crate::proxy::sessions::Sessions;
 use crate::session::Order;
@@ -122,18 +123,10 @@ impl App {
         if let Some(takeover) = self.takeover.take() {
             self.take_over(takeover).await;
         }
-        let end = loop {
-            tokio::select! {
-                biased;
-                () = stop.drain.cancelled() => break End::Ordered,
-                () = self.listeners.failed() => break End::Failed,
-                Some(reload) = self.reloads.recv() => self.serve_reload(reload, &load, &stop.drain).await,
-                Some(request) = self.requests.recv() => match request {
-                    Request::Offer { reply } => self.offer(reply),
-                    Request::Leave { taken, successor } => break End::HandedOver { taken, successor },
-                }
-            }
-        };
+        systemd::ready();
+        let telling = systemd::tell(Arc::clone(&self.fleet), self.aside.stop.clone());
+        { &self.aside.tasks }.spawn(telling);
+        let end = self.serve(&stop.drain, &load).await;
         self.fleet.set_draining();
         self.refuse_reloads();
         // The way through the listeners ends now, and nobody is given a backend any more.
@@ -145,6 +138,7 @@ impl App {
             self.listeners.stop(&[]).await;
             None
         };
+        systemd::stopping();
         stop.drain.cancel();
         let grace = self.config.timeouts.drain;
         let sessions = &self.fleet.process.sessions;
@@ -166,6 +160,22 @@ impl App {
             "a listener failed by an error of ftplb's own: please report it"
         );
         Ok(())
+    }
+
+    /// Does what is asked, until there is a reason to serve no longer.
+    async fn serve(&mut self, stop: &CancellationToken, load: &Load) -> End {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break End::Ordered,
+                () = self.listeners.failed() => break End::Failed,
+                Some(reload) = self.reloads.recv() => self.serve_reload(reload, load, stop).await,
+                Some(request) = self.requests.recv() => match request {
+                    Request::Offer { reply } => self.offer(reply),
+                    Request::Leave { taken, successor } => break End::HandedOver { taken, successor },
+                }
+            }
+        }
     }
 }
 

@@ -307,6 +307,7 @@ fn the_two_commands_of_the_readme_exist() {
         "tests/install.sh",
         "benches/compare.sh",
         "benches/instructions.sh",
+        "deploy/container/build.sh",
     ] {
         let metadata = fs::metadata(root().join(script)).expect("the script exists");
         assert!(

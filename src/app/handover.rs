@@ -22,5 +22,6 @@ mod message;
 mod taking;
 
 pub(super) use self::giving::{Request, Successor, serve};
+pub(super) use self::message::Rest;
 pub use self::taking::HandoverError;
-pub(super) use self::taking::Takeover;
+pub(super) use self::taking::{Older, Takeover};

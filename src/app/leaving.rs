@@ -5,6 +5,7 @@
 //!                                             └───────────── the last session ends ──────┴────────────────────────▶ ends
 //! ```
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +15,18 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::App;
-use super::handover::{Successor, Takeover};
+use super::handover::{Older, Rest, Successor, Takeover};
 use crate::net::inherit::Shared;
+use crate::ops::fleet::Fleet;
 use crate::session::Order;
 
 impl App {
     /// Tells the older process that clients are served here now.
     pub(super) async fn take_over(&mut self, takeover: Takeover) {
         let who = takeover.who.clone();
+        self.shared().for_each(Shared::take_over);
         let taken = self.shared().map(|shared| shared.place().to_string());
-        let (mut older, sessions) = match takeover.served(taken.collect()).await {
+        let (older, rest) = match takeover.served(taken.collect()).await {
             Ok(told) => told,
             Err(error) => {
                 tracing::error!(
@@ -34,20 +37,11 @@ impl App {
             }
         };
         tracing::info!(
-            pid = who.pid, version = %who.version, sessions,
+            pid = who.pid, version = %who.version, sessions = rest.sessions,
             "taken over: the older process finishes its sessions"
         );
         let (fleet, stop) = (Arc::clone(&self.fleet), self.aside.stop.clone());
-        fleet.set_older_sessions(sessions);
-        { &self.aside.tasks }.spawn(async move {
-            while let Some(Ok(sessions)) = stop.run_until_cancelled(older.next()).await {
-                fleet.set_older_sessions(sessions);
-            }
-            if !stop.is_cancelled() {
-                fleet.set_older_sessions(0);
-                tracing::info!(pid = older.who.pid, "the older process has ended");
-            }
-        });
+        { &self.aside.tasks }.spawn(watch(older, rest, fleet, stop));
     }
 
     /// Gives all that is listened on to another process, which may or may not come to serve.
@@ -79,40 +73,38 @@ impl App {
         self.handover.close();
         let who = successor.who().clone();
         let limit = self.config.timeouts.upgrade;
-        let sessions = &self.fleet.process.sessions;
+        let fleet = &self.fleet;
+        let sessions = &fleet.process.sessions;
         tracing::info!(
             pid = who.pid, version = %who.version, sessions = sessions.len(),
             within = %humantime::format_duration(limit),
             "handed over: sessions go on here, new ones begin there"
         );
+        let mut news = News::default();
+        let mut is_heard = news.tell(fleet, &mut successor).await.is_ok();
         let tasks = &self.listeners.sessions;
         tasks.close();
         let begin = Instant::now();
-        let (mut told, mut spoke, mut is_listening) = (None, begin, true);
+        let mut spoke = begin;
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        while begin.elapsed() < limit {
             tokio::select! {
                 biased;
-                () = tasks.wait() => return successor,
-                () = stop.cancelled() => return successor,
+                () = tasks.wait() => break,
+                () = stop.cancelled() => break,
                 _ = ticks.tick() => {}
             }
-            let left = sessions.len();
-            if is_listening && told.replace(left) != Some(left) {
-                is_listening = successor.tell(left).await.is_ok();
-            }
+            is_heard = is_heard && news.tell(fleet, &mut successor).await.is_ok();
             if spoke.elapsed() >= WORD {
                 spoke = Instant::now();
-                tracing::info!(sessions = left, "leaving: sessions that are left");
-            }
-            if begin.elapsed() >= limit {
-                return successor;
+                tracing::info!(sessions = sessions.len(), "leaving: sessions that are left");
             }
             if begin.elapsed() >= limit / 2 {
                 sessions.order_all(Order::Retire);
             }
         }
+        successor
     }
 
     /// All that is listened on.
@@ -123,6 +115,49 @@ impl App {
             self.handover.shared(),
         ];
         self.listeners.shared().chain(doors.into_iter().flatten())
+    }
+}
+
+/// Counts the sessions of the older process, and keeps the ports that its clients gave up from their sessions
+/// here, until it ends.
+async fn watch(mut older: Older, rest: Rest, fleet: Arc<Fleet>, stop: CancellationToken) {
+    let handovers = &fleet.process.metrics.handovers;
+    let mut next = Some(Ok(rest));
+    while let Some(Ok(rest)) = next {
+        handovers.set_older_sessions(rest.sessions);
+        for service in fleet.services.load().iter() {
+            for port in &rest.given_up {
+                service.ports.keep_from(*port);
+            }
+        }
+        next = stop.run_until_cancelled(older.next()).await;
+    }
+    handovers.set_older_sessions(0);
+    if !stop.is_cancelled() {
+        tracing::info!(pid = older.who.pid, "the older process has ended");
+    }
+}
+
+/// What the newer process was told last, and when.
+#[derive(Default)]
+struct News {
+    sessions: Option<usize>,
+    looked: Option<Instant>,
+}
+
+impl News {
+    /// Tells it what is left, if that is something else.
+    async fn tell(&mut self, fleet: &Fleet, successor: &mut Successor) -> io::Result<()> {
+        let sessions = fleet.process.sessions.len();
+        let since = self.looked.replace(Instant::now());
+        let services = fleet.services.load();
+        let ports = services.iter().map(|service| service.ports.given_up(since));
+        let given_up: Vec<_> = ports.flatten().collect();
+        let has_changed = self.sessions.replace(sessions) != Some(sessions);
+        if has_changed || !given_up.is_empty() {
+            successor.tell(Rest { sessions, given_up }).await?;
+        }
+        Ok(())
     }
 }
 

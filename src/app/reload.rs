@@ -23,7 +23,7 @@ use crate::net::unix::{UnixSocket, UnixSocketError};
 use crate::ops::api::socket::ApiSocket;
 use crate::ops::fleet::{Fleet, Reload};
 use crate::ops::members::{Members, Surrounding};
-use crate::ops::{admin, api};
+use crate::ops::{admin, api, systemd};
 use crate::telemetry::log::Filter;
 
 /// Sockets that are bound and not in use yet.
@@ -59,7 +59,7 @@ impl App {
         let handover = self.handover.fresh(path, |path| {
             let socket = bind_unix(path, claims).context("process.handover")?;
             let shared = socket.share()?;
-            Ok::<_, anyhow::Error>(Bound { socket, shared })
+            Ok::<_, anyhow::Error>(Bound::own(socket, shared))
         });
         match (listeners, admin, api, handover) {
             (Ok(listeners), Ok(admin), Ok(api), Ok(handover)) => Ok(Fresh {
@@ -84,7 +84,9 @@ impl App {
         load: &Load,
         stop: &CancellationToken,
     ) {
+        systemd::reloading();
         let result = self.reload(load, stop).await;
+        systemd::ready();
         match &result {
             Ok(changes) => tell(changes),
             Err(mistakes) => {
@@ -153,11 +155,10 @@ impl App {
         listeners.configure(config, fleet, fresh.listeners).await;
         self.open_doors(fresh.admin, fresh.api);
         let path = self.config.process.handover.as_ref();
-        let successors = self.successors.clone();
-        self.handover
-            .move_to(path, fresh.handover, &self.aside, |socket, stop| {
-                handover::serve(socket, successors, stop)
-            });
+        let (fleet, successors) = (Arc::clone(&self.fleet), self.successors.clone());
+        { &mut self.handover }.move_to(path, fresh.handover, &self.aside, |socket, stop| {
+            handover::serve(socket, fleet, successors, stop)
+        });
         // No listener picks from them any more.
         for pool in &gone {
             pool.retire();
@@ -202,13 +203,13 @@ fn bind_api(at: &ApiAddress, claims: &mut Claims) -> anyhow::Result<Bound<ApiSoc
         }
     };
     let shared = socket.share()?;
-    Ok(Bound { socket, shared })
+    Ok(Bound::own(socket, shared))
 }
 
 /// Listens at `path`, by the socket that was passed if there is one.
 fn bind_unix(path: &Path, claims: &mut Claims) -> Result<UnixSocket, UnixSocketError> {
     match claims.inherited.take(&Place::unix(path)) {
-        Some(socket) => UnixSocket::inherit(path, socket),
+        Some(given) => UnixSocket::inherit(path, given.socket),
         None => UnixSocket::bind(path),
     }
 }

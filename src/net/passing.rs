@@ -13,10 +13,15 @@ use rustix::net::{
 /// Descriptors of one message. The kernel takes 253.
 pub const MOST: usize = 128;
 
-/// Sends `bytes`, and `descriptors` with the first of them; returns how many bytes the socket took.
+/// Sends `bytes`, and `descriptors` with the first of them, at most [`MOST`]; returns how many bytes the socket
+/// took.
 pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+    if descriptors.len() > MOST {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    // There is room for as many as are allowed.
     if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(io::ErrorKind::InvalidInput.into());
     }

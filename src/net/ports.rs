@@ -34,6 +34,7 @@ use rand::seq::SliceRandom;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
+pub use self::quarantine::Key;
 use self::quarantine::Quarantine;
 use super::dial::poll_arrival;
 use super::leg::{self, Leg};
@@ -216,6 +217,22 @@ impl PassivePorts {
     /// Connections that were reset because no lease was waiting for their address (P12).
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// The ports that clients gave up after `since`, each with its client: for another process that leases
+    /// ports of the same addresses.
+    pub fn given_up(&self, since: Option<Instant>) -> Vec<Key> {
+        let mut table = self.table();
+        table.quarantine.forget_old(Instant::now());
+        table.quarantine.added_after(since)
+    }
+
+    /// Keeps a port from a client's sessions for a while, whose late connection was for another process.
+    pub fn keep_from(&self, (address, client): Key) {
+        let mut table = self.table();
+        table
+            .quarantine
+            .add((address, client), NO_SESSION, Instant::now());
     }
 
     /// Adds `slot` to the port's listener, opening it if there is none. False when this client can not
@@ -500,6 +517,9 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// The sessions of a process are counted from 1.
+const NO_SESSION: u64 = 0;
 
 /// Random draws before every port is looked at: enough unless nine of ten ports are taken.
 const TRIES: usize = 32;

@@ -1,6 +1,6 @@
 //! What runs now: pools and listeners. A reload changes it, the admin address looks at it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -39,8 +39,6 @@ pub struct Fleet {
     /// What the status page shows.
     pub page: ArcSwap<Page>,
     draining: AtomicBool,
-    /// Of the process that this one took over from.
-    older_sessions: AtomicUsize,
     reloader: mpsc::Sender<Reload>,
     log_dropped: Dropped,
 }
@@ -79,7 +77,6 @@ impl Fleet {
             listeners_leaving: Mutex::default(),
             page: ArcSwap::default(),
             draining: AtomicBool::new(false),
-            older_sessions: AtomicUsize::new(0),
             reloader,
             log_dropped,
         }
@@ -93,16 +90,6 @@ impl Fleet {
     /// Whether that is so.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
-    }
-
-    /// Sessions that are left in the process that this one took over from.
-    pub fn set_older_sessions(&self, sessions: usize) {
-        self.older_sessions.store(sessions, Ordering::Relaxed);
-    }
-
-    /// How many these are.
-    pub fn older_sessions(&self) -> usize {
-        self.older_sessions.load(Ordering::Relaxed)
     }
 
     /// Why a new session would not be served; `None` if it would.

@@ -3,7 +3,8 @@
 //! `fleet` is what runs: listeners, and the `members` of each pool with their `checks` (each a `probe` from
 //! time to time), those that are found by name (`discover`), and the scripts that hear of changes
 //! (`notify`). `admin` answers over HTTP, with a `page` for people; so does `api`, which takes orders. What both
-//! tell is `status`, made by a `survey` of what runs and of what the `journal` of each pool remembers.
+//! tell is `status`, made by a `survey` of what runs and of what the `journal` of each pool remembers. `systemd`
+//! hears of it all, where it started the process.
 
 pub mod admin;
 pub mod api;
@@ -20,3 +21,4 @@ pub mod probe;
 pub mod script;
 pub mod status;
 mod survey;
+pub mod systemd;

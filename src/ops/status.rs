@@ -22,6 +22,8 @@ pub struct Status {
     pub not_ready: Option<String>,
     /// Sessions of all listeners.
     pub sessions: usize,
+    /// Sessions that are left in the process that this one took over from.
+    pub older_sessions: usize,
     /// How long silence may last.
     pub timeouts: TimeoutStatus,
     /// Where clients connect, in the order of the configuration.
@@ -221,6 +223,10 @@ pub struct TransferStatus {
     pub bytes: u64,
     /// Since its command.
     pub seconds: f64,
+    /// Its file, as far as that is known: escaped, and the end of it if it is long.
+    pub file: Option<String>,
+    /// How many bytes there are, if the backend has said so.
+    pub size: Option<u64>,
 }
 
 /// The client networks that are remembered.

@@ -47,6 +47,7 @@ pub(super) fn status(fleet: &Fleet, now: Instant) -> Status {
         draining: fleet.is_draining(),
         not_ready: fleet.not_ready(now),
         sessions: fleet.process.sessions.len(),
+        older_sessions: fleet.process.metrics.handovers.older_sessions(),
         timeouts: TimeoutStatus {
             idle_seconds: seconds(timeouts.map(|of| of.idle)),
             settle_seconds: seconds(timeouts.map(|of| of.settle)),
@@ -194,6 +195,8 @@ pub(super) fn session_status(
             direction: direction.label().to_owned(),
             bytes: transfer.moved.to_client + transfer.moved.to_backend,
             seconds: seconds_since(transfer.since, now),
+            file: (!transfer.file.is_empty()).then(|| transfer.file.to_string()),
+            size: transfer.size,
         }
     });
     let View { phase, .. } = view;

@@ -322,7 +322,10 @@ impl SessionRecord {
     /// The transfer that others see under way has ended, and there is nobody to ask what more is known of it.
     pub(super) fn end_shown_transfer(&mut self, ending: Ending, now: Instant) {
         let shown = self.entry.view().transfer.take();
-        if let Some(Current { verb, since, moved }) = shown.map(|shown| *shown) {
+        if let Some(Current {
+            verb, since, moved, ..
+        }) = shown.map(|shown| *shown)
+        {
             let end = TransferEnd {
                 verb: Some(verb),
                 mode: None,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::balance::{Algorithm, Pool};
-use crate::config::{Access, Config, Listener, Waiting};
+use crate::config::{Access, Config, Listener, Page, Waiting};
 use crate::net::host;
 use crate::net::ports::PassivePorts;
 use crate::proxy::gate::Gate;
@@ -116,7 +116,7 @@ impl Service {
             backend_active: of_pool.map_or_else(Default::default, |pool| pool.backend_active),
             deny_commands: listener.deny_commands.clone(),
             pick_by_user: of_pool.is_some_and(|pool| pool.algorithm == Algorithm::UserHash),
-            follow_paths: process.transfers.is_some(),
+            follow_paths: process.transfers.is_some() || is_watched(config),
         };
         let (range, check) = (listener.passive_ports.clone(), listener.data_peer_check);
         let per_client = config.limits.leases_per_client;
@@ -181,4 +181,9 @@ impl Service {
     pub(super) fn data_idle(&self) -> Duration {
         self.settings.timeouts.data_idle
     }
+}
+
+/// Whether what sessions transfer is shown to anybody.
+fn is_watched(config: &Config) -> bool {
+    config.admin.api.is_some() || config.admin.page == Page::Full
 }

@@ -45,6 +45,7 @@ pub use self::data::{DataId, Mode, TransferEnd};
 pub use self::machine::Session;
 #[cfg(any(fuzzing, test))]
 pub(crate) use self::simulation::simulate;
+pub use self::transfer::Underway;
 pub use self::whereabouts::Subject;
 use crate::config::{BackendActive, BackendPassive, PortAddress};
 use crate::diagnosis::Diagnosis;

@@ -10,18 +10,39 @@ use crate::session::data::{
 };
 use crate::session::machine::Session;
 use crate::session::pending::{Expect, TransferAsk};
-use crate::session::{Action, Tell};
+use crate::session::{Action, Subject, Tell};
+
+/// A transfer that is not over.
+#[derive(Clone, Copy, Debug)]
+pub struct Underway<'s> {
+    /// Its command.
+    pub verb: Verb,
+    /// When that came.
+    pub since: Instant,
+    /// A reply has come by now: what it is about does not change any more.
+    pub has_begun: bool,
+    /// What it is about, where that is wanted.
+    pub subject: Option<&'s Subject>,
+}
 
 impl Session {
     /// The command of the transfer under way, and when it came: the oldest that is not answered, or one
     /// whose data still moves after its answer.
-    pub fn transfer(&self) -> Option<(Verb, Instant)> {
-        let asked = self.pending.transfer().map(|ask| (ask.verb, ask.since));
+    pub fn transfer(&self) -> Option<Underway<'_>> {
+        let asked = self.pending.transfer().map(|ask| Underway {
+            verb: ask.verb,
+            since: ask.since,
+            has_begun: ask.preliminary,
+            subject: ask.subject.as_deref(),
+        });
         let moving = || {
             let mut answered = self.associations().filter_map(|of| of.answered.as_ref());
-            answered
-                .next()
-                .map(|answered| (answered.verb, answered.since))
+            answered.next().map(|answered| Underway {
+                verb: answered.verb,
+                since: answered.since,
+                has_begun: true,
+                subject: answered.subject.as_deref(),
+            })
         };
         asked.or_else(moving)
     }

@@ -1,4 +1,4 @@
-//! Where the files of a session are: what a transfer log wants to know, and nobody else.
+//! Where the files of a session are: what a transfer log and whoever watches want to know, and nobody else.
 //!
 //! The directory and the type are learnt from what the client asks for and the backend agrees to; nothing is
 //! asked for their sake (design decision 2). Commands may be pipelined (F11), so a relative path finds its
@@ -6,6 +6,7 @@
 //! asks by PWD, nor goes to a directory by its whole name, is where only the server knows.
 
 use crate::ftp::command::{self, Direction, Verb};
+use crate::ftp::extent::scan_extent;
 use crate::ftp::path;
 use crate::ftp::reply::ReplyLine;
 use crate::ftp::representation::Representation;
@@ -50,6 +51,8 @@ pub struct Subject {
     pub file: Option<Box<[u8]>>,
     /// Whether the data was translated.
     pub representation: Representation,
+    /// How many bytes the backend says there are, if it does.
+    pub size: Option<u64>,
 }
 
 impl Session {
@@ -96,17 +99,26 @@ impl Session {
         }
     }
 
-    /// Whether a line of the reply to the command at `index` names a directory, or the file of a STOU.
+    /// Whether a line of the reply to the command at `index` names a directory, the file of a STOU, or how long a
+    /// file is.
     pub(super) fn look_for_path(&mut self, index: Option<usize>, line: &ReplyLine) {
         let (Some(index), Some(whereabouts)) = (index, &mut self.whereabouts) else {
             return;
         };
         if line.code.is(257) && self.pending.get(index) == Some(&Expect::Where(Step::Ask)) {
             whereabouts.note_told(&line.text);
-        } else if let Some((Verb::Stou, subject)) = self.pending.subject(index)
-            && let Some(name) = path::scan_unique_name(&line.text)
-        {
-            subject.path = name.into();
+            return;
+        }
+        match self.pending.subject(index) {
+            Some((Verb::Stou, subject)) => {
+                if let Some(name) = path::scan_unique_name(&line.text) {
+                    subject.path = name.into();
+                }
+            }
+            Some((Verb::Retr, subject)) if line.code.is_preliminary() => {
+                subject.size = scan_extent(&line.text).or(subject.size);
+            }
+            _ => {}
         }
     }
 

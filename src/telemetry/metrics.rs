@@ -13,6 +13,7 @@ mod backend;
 mod condition;
 mod diagnoses;
 mod discovery;
+mod handover;
 mod listener;
 mod pool;
 mod process;
@@ -32,6 +33,7 @@ use self::backend::BackendFamilies;
 pub use self::backend::{BackendMetrics, DataMode, TransferDirection};
 use self::discovery::DiscoveryFamilies;
 pub use self::discovery::{DiscoveryMetrics, LookupResult};
+pub use self::handover::HandoverMetrics;
 use self::listener::ListenerFamilies;
 pub use self::listener::{LeaseRefusal, Leg, ListenerMetrics};
 use self::pool::PoolFamilies;
@@ -53,6 +55,8 @@ pub struct Metrics {
     backends: BackendFamilies,
     pools: PoolFamilies,
     discoveries: DiscoveryFamilies,
+    /// Those of upgrades.
+    pub handovers: HandoverMetrics,
     /// Those of reloads.
     pub reloads: ReloadMetrics,
     sessions_before_login: IntGauge,
@@ -91,6 +95,7 @@ impl Metrics {
             internal_errors,
             pools: PoolFamilies::new(families),
             discoveries: DiscoveryFamilies::new(families),
+            handovers: HandoverMetrics::new(families),
             reloads: ReloadMetrics::new(families),
             sessions_before_login: families
                 .gauges(

@@ -15,7 +15,9 @@ use nix::unistd::Pid;
 use crate::clients::{Mode, curl, lftp, noise};
 use crate::engine::{Container, Engine};
 use crate::process::{Process, SOON, eventually, run};
+use crate::proxy::PROGRAM;
 use crate::scripted::{Door, Peer, six};
+use crate::servers::{PASSWORD, USER};
 
 /// The whole image, as an archive.
 static IMAGE: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -95,7 +97,9 @@ impl Pool {
         let name = format!("{}.bin", options.concat().replace('-', "x"));
         let url = format!("ftp://{at}/pub/{name}");
         let mut command = curl(&self.engine.host, options);
-        command.args(["-T", "up.bin", &url, "--next", "-sS", "-u", "ftp:x"]);
+        // The same login keeps the session, and with it the server.
+        let login = format!("{USER}:{PASSWORD}");
+        command.args(["-T", "up.bin", &url, "--next", "-v", "-sS", "-u", &login]);
         command.args(options).args(["-o", "down.bin", &url]);
         let done = run(command.current_dir(directory.path()), SOON);
         let done = done.expect_success(&format!("curl {options:?}"));
@@ -248,17 +252,27 @@ fn without_a_configuration_or_the_right_to_ports_the_container_says_what_to_do()
 }
 
 #[test]
-fn every_file_that_compose_mounts_or_builds_from_is_there() {
+fn what_compose_mounts_is_there_and_what_it_publishes_is_configured() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy"));
     let text = fs::read_to_string(folder.join("compose.yaml")).unwrap();
-    let words = text
-        .split([' ', '"', '\n', ':'])
-        .map(|word| word.trim_start_matches('-'));
+    let words = text.split([' ', '"', '\n', ':']);
     let paths: Vec<&str> = words.filter(|word| word.starts_with("./")).collect();
-    assert!(paths.len() > 5, "{paths:?}");
+    assert!(paths.len() >= 5, "{paths:?}");
     for path in paths {
         assert!(folder.join(path).exists(), "deploy/compose.yaml: {path}");
     }
+    let config = folder.join("compose/ftplb.toml");
+    let done = run(
+        Command::new(PROGRAM)
+            .args(["show-config", "-c"])
+            .arg(config),
+        SOON,
+    );
+    let shown = done.expect_success("show-config").stdout;
+    let ports = shown.split("passive_ports = \"").nth(1).unwrap();
+    let ports = ports.split('"').next().unwrap();
+    let published = format!("\"127.0.0.1:{ports}:{ports}\"");
+    assert!(text.contains(&published), "{published}");
 }
 
 impl Pool {

@@ -136,7 +136,8 @@ impl Engine {
         let libraries =
             run(Command::new("ldd").args([VSFTPD, "/bin/sh"]), LIMIT).expect_success("ldd");
         let words = libraries.stdout.split_whitespace();
-        let files = { words.filter(|word| word.starts_with('/')) }.chain([VSFTPD, "/bin/sh"]);
+        let files = { words.filter(|word| word.starts_with('/') && !word.ends_with(':')) }
+            .chain([VSFTPD, "/bin/sh"]);
         for file in files {
             let copy = context.join(file.trim_start_matches('/'));
             fs::create_dir_all(copy.parent().unwrap()).unwrap();

@@ -13,7 +13,7 @@ use crate::netns::Networks;
 use crate::process::{Process, SOON, eventually, run};
 use crate::proxy::{PROGRAM, Proxy};
 use crate::scripted::{Door, Peer, six};
-use crate::servers::Server;
+use crate::servers::{Kind, Server};
 
 const VIP: &str = "10.77.1.100:21";
 const TRIAL: &str = "10.77.1.120:21";
@@ -32,7 +32,7 @@ impl Guide {
     fn new() -> Self {
         let networks = Networks::new();
         let servers = ["10.77.2.11:21", "10.77.2.12:21"]
-            .map(|address| Server::start_with(at(address), &networks.backends, PASV));
+            .map(|address| Server::start_with(Kind::Vsftpd, at(address), &networks.backends, PASV));
         let home = tempfile::tempdir().unwrap();
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import");
         let mut text = fs::read_to_string(tests.join("lvs-guide-fwmark.conf")).unwrap();

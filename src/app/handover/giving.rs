@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::unistd::{Uid, geteuid};
@@ -11,9 +12,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::message::{LONGEST_LINE, Message, PROTOCOL, Who};
+use super::message::{LONGEST_LINE, Message, PROTOCOL, Rest, Who};
 use crate::net::passing;
+use crate::net::ports::Key;
 use crate::net::unix::UnixSocket;
+use crate::ops::fleet::Fleet;
 
 /// What is wanted of the balancer.
 pub(crate) enum Request {
@@ -37,6 +40,7 @@ pub(crate) struct Successor {
 /// Hears one newer process at a time, until one has taken over or there is nobody to ask any more.
 pub(crate) async fn serve(
     socket: UnixSocket,
+    fleet: Arc<Fleet>,
     balancer: mpsc::Sender<Request>,
     stop: CancellationToken,
 ) {
@@ -58,10 +62,13 @@ pub(crate) async fn serve(
                 stop.cancelled().await;
             }
             Some(Ok(None)) => {}
-            Some(Err(error)) => tracing::error!(
-                %error,
-                "the process that was to take over did not come to serve: going on as before"
-            ),
+            Some(Err(error)) => {
+                fleet.process.metrics.handovers.failed();
+                tracing::error!(
+                    %error,
+                    "the process that was to take over did not come to serve: going on as before"
+                );
+            }
             None => return,
         }
     }
@@ -120,10 +127,19 @@ impl Successor {
         &self.who
     }
 
-    /// Says that nobody is accepted here any more, and how many `sessions` are left. An error if the newer
-    /// process does not listen.
-    pub(crate) async fn tell(&mut self, sessions: usize) -> io::Result<()> {
-        timeout(QUESTION, self.say(&Message::Leaving { sessions })).await?
+    /// Says that nobody is accepted here any more, and what is left. An error if the newer process does not
+    /// listen.
+    pub(crate) async fn tell(&mut self, rest: Rest) -> io::Result<()> {
+        let Rest { sessions, given_up } = rest;
+        let mut parts: Vec<Vec<Key>> = given_up.chunks(PORTS).map(<[Key]>::to_vec).collect();
+        if parts.is_empty() {
+            parts.push(Vec::new());
+        }
+        for given_up in parts {
+            let rest = Rest { sessions, given_up };
+            timeout(QUESTION, self.say(&Message::Leaving(rest))).await??;
+        }
+        Ok(())
     }
 
     async fn say(&mut self, message: &Message) -> io::Result<()> {
@@ -162,6 +178,9 @@ const QUESTION: Duration = Duration::from_secs(5);
 
 /// From the sockets to the other process's first client: it opens its log and builds everything.
 const TRIAL: Duration = Duration::from_secs(60);
+
+/// Ports in one message, each some 80 bytes.
+const PORTS: usize = 256;
 
 /// Between tries to accept while something is short.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -4,6 +4,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use crate::net::ports::Key;
+
 /// Who speaks.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Who {
@@ -29,8 +31,19 @@ pub(super) enum Message {
     },
     /// The newer process listens, also at the places that it has `taken`.
     Serving { taken: Vec<String> },
-    /// The older process accepts nobody any more.
-    Leaving { sessions: usize },
+    /// The older process accepts nobody any more, and this is left.
+    Leaving(Rest),
+}
+
+/// What the newer process hears of the older one while that leaves.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Rest {
+    /// How many it still has.
+    pub(crate) sessions: usize,
+    /// The passive ports that clients have given up since the last message: a late connection may still come,
+    /// and is not for a session of the newer process (P11).
+    #[serde(default)]
+    pub(crate) given_up: Vec<Key>,
 }
 
 impl Who {
@@ -103,8 +116,11 @@ mod tests {
                 r#"{"serving":{"taken":["0.0.0.0:21"]}}"#,
             ),
             (
-                Message::Leaving { sessions: 3 },
-                r#"{"leaving":{"sessions":3}}"#,
+                Message::Leaving(Rest {
+                    sessions: 3,
+                    given_up: vec![(([192, 0, 2, 1], 10_000).into(), [192, 0, 2, 7].into())],
+                }),
+                r#"{"leaving":{"sessions":3,"given_up":[["192.0.2.1:10000","192.0.2.7"]]}}"#,
             ),
         ];
         for (message, text) in table {
@@ -119,7 +135,10 @@ mod tests {
         let line = br#"{"leaving":{"sessions":3,"transfers":1}}"#;
         assert_eq!(
             Message::parse(line).unwrap(),
-            Message::Leaving { sessions: 3 }
+            Message::Leaving(Rest {
+                sessions: 3,
+                given_up: Vec::new()
+            })
         );
         for broken in [&b""[..], b"\n", b"{}", b"{\"other\":{}}", b"\xff\n"] {
             Message::parse(broken).unwrap_err();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
-use super::message::{LONGEST_LINE, Message, PROTOCOL, Who};
+use super::message::{LONGEST_LINE, Message, PROTOCOL, Rest, Who};
 use crate::net::inherit::Inherited;
 use crate::net::passing;
 
@@ -137,8 +137,8 @@ impl Takeover {
     }
 
     /// Says that clients are served now, at the places that were `taken` as well. When this returns, the other
-    /// process accepts nobody any more. The second value is how many sessions it still has.
-    pub(crate) async fn served(self, taken: Vec<String>) -> io::Result<(Older, usize)> {
+    /// process accepts nobody any more.
+    pub(crate) async fn served(self, taken: Vec<String>) -> io::Result<(Older, Rest)> {
         self.stream.set_nonblocking(true)?;
         let stream = tokio::net::UnixStream::from_std(self.stream)?;
         let mut older = Older {
@@ -150,19 +150,19 @@ impl Takeover {
             older.stream.get_mut().write_all(&line).await?;
             older.next().await
         };
-        let sessions = tokio::time::timeout(PATIENCE, told).await??;
-        Ok((older, sessions))
+        let rest = tokio::time::timeout(PATIENCE, told).await??;
+        Ok((older, rest))
     }
 }
 
 impl Older {
-    /// How many sessions it has, each time that there are others; an error once it has ended.
-    pub(crate) async fn next(&mut self) -> io::Result<usize> {
+    /// What is left of it, each time that it is something else; an error once it has ended.
+    pub(crate) async fn next(&mut self) -> io::Result<Rest> {
         let mut line = Vec::new();
         let mut bounded = (&mut self.stream).take(LONGEST_LINE);
         bounded.read_until(b'\n', &mut line).await?;
         match Message::parse(&line)? {
-            Message::Leaving { sessions } => Ok(sessions),
+            Message::Leaving(rest) => Ok(rest),
             other => Err(unexpected(&other)),
         }
     }

@@ -47,6 +47,7 @@ fn status(pools: &[(&str, Vec<BackendStatus>)]) -> Status {
         draining: false,
         not_ready: None,
         sessions: 0,
+        older_sessions: 0,
         timeouts: TimeoutStatus {
             idle_seconds: 600.0,
             settle_seconds: 10.0,

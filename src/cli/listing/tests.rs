@@ -63,6 +63,7 @@ fn status(listeners: Vec<ListenerStatus>, pools: Vec<PoolStatus>) -> Status {
         draining: false,
         not_ready: None,
         sessions: 7,
+        older_sessions: 0,
         timeouts: TimeoutStatus {
             idle_seconds: 600.0,
             settle_seconds: 10.0,
@@ -193,8 +194,9 @@ fn a_pool_without_a_listener_is_shown_as_what_it_is() {
         vec![pool("files", Vec::new()), gone],
     );
     status.draining = true;
+    status.older_sessions = 3;
     let expected = "\
-ftplb 1.2.3 (sessions=7, draining)
+ftplb 1.2.3 (sessions=7, older=3, draining)
 Prot LocalAddress:Port Scheduler Flags
   -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
 TCP  192.0.2.1:21 wlc
@@ -317,6 +319,8 @@ fn sessions_are_connections_and_affinity_is_their_templates() {
         direction: "to_backend".into(),
         bytes: 1,
         seconds: 2.0,
+        file: None,
+        size: None,
     };
     let moving = SessionStatus {
         client: "[2001:db8:7::7]:40002".parse().unwrap(),

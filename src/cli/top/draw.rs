@@ -140,6 +140,12 @@ fn sum_line(looks: &Looks, width: u16) -> Line<'static> {
         format!("from clients {}", speed(|of| of.to_backend_bytes)),
         format!("new {}", few(new)),
     ];
+    if status.older_sessions > 0 {
+        parts.insert(
+            0,
+            format!("in the process before {}", status.older_sessions),
+        );
+    }
     if waiting > 0 {
         parts.insert(0, format!("waiting {waiting}"));
     }
@@ -195,21 +201,26 @@ fn session_columns<'a>(looks: &'a Looks) -> Vec<Column<'a, &'a SessionStatus>> {
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     vec![
         Column::text("CLIENT", 21, |of: &Of<'_>| of.client.to_string()),
-        Column::text("USER", 12, move |of: &Of<'_>| or_none(&of.user)).from(60),
-        Column::text("BACKEND", 10, move |of: &Of<'_>| or_none(&of.backend)).from(70),
-        Column::wide("NOW", |of: &Of<'_>| doing(of)),
+        Column::text("USER", 10, move |of: &Of<'_>| or_none(&of.user)).from(60),
+        Column::text("BACKEND", 8, move |of: &Of<'_>| or_none(&of.backend)).from(70),
+        Column::text("NOW", 8, |of: &Of<'_>| match &of.transfer {
+            Some(transfer) => transfer.verb.clone(),
+            None => of.phase.clone(),
+        }),
+        Column::wide("FILE", |of: &Of<'_>| file(of)).from(60),
+        Column::number("DONE", 4, |of: &Of<'_>| done(of)).from(76),
         Column::number("BYTES", 6, |of: &Of<'_>| {
             let bytes = of.transfer.as_ref().map(|transfer| transfer.bytes);
             bytes.map(short_bytes).unwrap_or_default()
         })
-        .from(60),
+        .from(96),
         Column::number("B/s", 6, |of: &Of<'_>| speed(looks.rate_of_transfer(of))),
-        Column::number("AGE", 6, |of: &Of<'_>| short_time(of.age_seconds)).from(76),
+        Column::number("AGE", 6, |of: &Of<'_>| short_time(of.age_seconds)).from(104),
         Column::number("IDLE", 6, |of: &Of<'_>| match of.transfer {
             Some(_) => String::new(),
             None => short_time(of.idle_seconds),
         })
-        .from(100),
+        .from(112),
     ]
 }
 
@@ -263,12 +274,24 @@ fn checked(backend: &BackendStatus) -> Cell {
     }
 }
 
-/// What a session does: its transfer with the end of the file's name, or its phase.
-fn doing(session: &SessionStatus) -> Cell {
-    let Some(transfer) = &session.transfer else {
-        return session.phase.clone().into();
-    };
-    transfer.verb.clone().into()
+/// The file of the transfer under way.
+fn file(session: &SessionStatus) -> Cell {
+    let file = session.transfer.as_ref().and_then(|of| of.file.clone());
+    Cell {
+        text: file.unwrap_or_default(),
+        keeps_end: true,
+        ..Cell::default()
+    }
+}
+
+/// How much of it has crossed, where the backend has said how much there is.
+fn done(session: &SessionStatus) -> String {
+    let part = session.transfer.as_ref().and_then(|of| {
+        let size = of.size.filter(|size| of.bytes <= *size)?;
+        (u128::from(of.bytes) * 100).checked_div(size.into())
+    });
+    part.map(|percent| format!("{percent}%"))
+        .unwrap_or_default()
 }
 
 /// Bytes a second; nothing where nothing is known yet.

@@ -64,7 +64,7 @@ fn used() -> Arc<Metrics> {
 }
 
 /// Name, type and labels of every family.
-const FAMILIES: [(&str, &str, &[&str]); 42] = [
+const FAMILIES: [(&str, &str, &[&str]); 44] = [
     (
         "ftplb_backend_check_seconds",
         "histogram",
@@ -116,6 +116,7 @@ const FAMILIES: [(&str, &str, &[&str]); 42] = [
         "counter",
         &["pool", "result"],
     ),
+    ("ftplb_handovers_failed_total", "counter", &[]),
     ("ftplb_internal_errors_total", "counter", &[]),
     ("ftplb_leases_in_use", "gauge", &["listener"]),
     (
@@ -130,6 +131,7 @@ const FAMILIES: [(&str, &str, &[&str]); 42] = [
         "counter",
         &["backend", "pool"],
     ),
+    ("ftplb_older_process_sessions", "gauge", &[]),
     ("ftplb_passive_ports", "gauge", &["listener"]),
     ("ftplb_passive_ports_taken", "gauge", &["listener"]),
     (
