@@ -65,6 +65,7 @@ mod tests {
     #[test]
     fn a_host_knows_its_own_addresses() {
         assert!(has(Ipv4Addr::LOCALHOST));
+        assert!(has(Ipv4Addr::new(127, 1, 2, 3)));
         // A broadcast address, and one for documentation.
         assert!(!has(Ipv4Addr::BROADCAST));
         assert!(!has(Ipv4Addr::new(192, 0, 2, 1)));
