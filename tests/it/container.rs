@@ -116,12 +116,12 @@ impl Pool {
 fn on_the_host_network_nobody_serves_port_21_and_sends_from_port_20() {
     let pool = Pool::start();
     let at = SocketAddr::new(OUTSIDE.into(), 21);
+    let [a, b] = &pool.servers;
     let config = format!(
-        "[[listener]]\naddress = \"{at}\"\n[[pool]]\nalgorithm = \"rr\"\n{}[admin]\naddress = \"{OUTSIDE}:9121\"\n\
-         api = \"/run/ftplb/api.sock\"\n[process]\nsandbox = true\n",
-        { pool.servers.iter() }
-            .map(|server| format!("[[pool.backend]]\naddress = \"{}\"\n", server.ip))
-            .collect::<String>()
+        "[[listener]]\naddress = \"{at}\"\n[[pool]]\nalgorithm = \"rr\"\n\
+         [[pool.backend]]\naddress = \"{}\"\n[[pool.backend]]\naddress = \"{}\"\n\
+         [admin]\naddress = \"{OUTSIDE}:9121\"\napi = \"/run/ftplb/api.sock\"\n[process]\nsandbox = true\n",
+        a.ip, b.ip
     );
     let file = pool.engine.home().join("ftplb.toml");
     fs::write(&file, config).unwrap();
