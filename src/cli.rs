@@ -198,9 +198,11 @@ fn serve(
         }
     };
     let result = runtime.block_on(async {
+        // First of all: to take over may last, and whoever rotates does not know who is ready.
+        tokio::spawn(reopen_logs(logging.reopener())?);
         let app = App::build(config, logging, footing)?;
         let stop = Stop::default();
-        tokio::spawn(obey_signals(stop.clone(), app.fleet(), logging.reopener())?);
+        tokio::spawn(obey_signals(stop.clone(), app.fleet())?);
         ready();
         app.run(stop, load).await
     });
@@ -215,21 +217,21 @@ fn serve(
     }
 }
 
-/// SIGTERM and SIGINT drain; a second one ends what is left. SIGHUP reloads. SIGUSR1 opens the logs anew.
-fn obey_signals(
-    stop: Stop,
-    fleet: Arc<Fleet>,
-    logs: Reopener,
-) -> std::io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+/// SIGUSR1: the files of the logs were renamed.
+fn reopen_logs(logs: Reopener) -> std::io::Result<impl Future<Output = ()>> {
     let mut rotated = signal(SignalKind::user_defined1())?;
-    tokio::spawn(async move {
+    Ok(async move {
         while rotated.recv().await.is_some() {
             logs.reopen();
         }
-    });
+    })
+}
+
+/// SIGTERM and SIGINT drain; a second one ends what is left. SIGHUP reloads.
+fn obey_signals(stop: Stop, fleet: Arc<Fleet>) -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             // What came of it is logged by whoever does it.

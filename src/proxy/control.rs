@@ -277,3 +277,6 @@ const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
 /// in them (design decision 11). Raise it knowingly.
 const SESSION_BYTES: usize = 1_272;
 const _: () = assert!(size_of::<Driver>() <= SESSION_BYTES);
+
+#[cfg(test)]
+mod tests;

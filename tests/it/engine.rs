@@ -170,6 +170,11 @@ impl Drop for Engine {
         ] {
             drop(self.command(words).output());
         }
+        let namespace = ["netns", "del", &self.name];
+        drop(Command::new("ip").args(namespace).output());
+        // Which addresses were given away is kept outside of podman's own places.
+        let addresses = Path::new("/var/lib/cni/networks").join(&self.name);
+        drop(fs::remove_dir_all(addresses));
     }
 }
 
