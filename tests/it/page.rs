@@ -73,7 +73,17 @@ fn a_browser_shows_what_runs_and_keeps_up_with_it() {
     browser.wait("innerWidth === 360 && document.documentElement.scrollWidth <= 360");
     browser.wait(&row("b1", "✕ down"));
 
-    // A balancer that does not answer, and answers again.
+    goes_and_comes_back(&mut proxy, &browser);
+    browser.wait(&row("b0", "● up"));
+    let complaints = browser.complaints();
+    let foreign = complaints
+        .iter()
+        .filter(|line| !line.contains("status.json"));
+    assert_eq!(foreign.collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+/// A balancer that does not answer, and answers again.
+fn goes_and_comes_back(proxy: &mut Proxy, browser: &Browser) {
     proxy.signal(Signal::SIGSTOP);
     browser.wait("/has not answered since/.test(document.getElementById('trouble').innerText)");
     assert_eq!(
@@ -82,12 +92,6 @@ fn a_browser_shows_what_runs_and_keeps_up_with_it() {
     );
     proxy.signal(Signal::SIGCONT);
     browser.wait("document.getElementById('trouble').hidden");
-    browser.wait(&row("b0", "● up"));
-    let complaints = browser.complaints();
-    let foreign = complaints
-        .iter()
-        .filter(|line| !line.contains("status.json"));
-    assert_eq!(foreign.collect::<Vec<_>>(), Vec::<&String>::new());
 }
 
 /// More than fits into the buffers of the sockets on the way.

@@ -92,19 +92,19 @@ pub(super) fn list<'i, T: 'i>(
     let Some(heading) = rows.next() else { return };
     frame.render_widget(Line::default().style(Style::new().reversed()), heading);
     for (column, place) in places() {
-        let name = line(column.name.into(), column.is_number, place.width).reversed();
+        let name = line(&column.name.into(), column.is_number, place.width).reversed();
         frame.render_widget(name, place.intersection(heading));
     }
     for (row, item) in rows.zip(items) {
         for (column, place) in places() {
             let cell = (column.cell)(item);
-            let cell = line(cell, column.is_number, place.width);
+            let cell = line(&cell, column.is_number, place.width);
             frame.render_widget(cell, place.intersection(row));
         }
     }
 }
 
-fn line(cell: Cell, is_number: bool, width: u16) -> Line<'static> {
+fn line(cell: &Cell, is_number: bool, width: u16) -> Line<'static> {
     let text = fit(&cell.text, width, cell.keeps_end);
     let line = Line::from(Span::styled(text, cell.style));
     if is_number {

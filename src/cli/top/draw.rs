@@ -165,12 +165,15 @@ fn key_line(screen: &Screen) -> Line<'static> {
     Line::from(text).dim()
 }
 
-fn backend_columns<'a>(looks: &'a Looks) -> Vec<Column<'a, (&'a PoolStatus, &'a BackendStatus)>> {
+fn backend_columns(looks: &Looks) -> Vec<Column<'_, (&PoolStatus, &BackendStatus)>> {
     type Of<'b> = (&'b PoolStatus, &'b BackendStatus);
     let has_pools = looks.last.status.pools.len() > 1;
-    let name = move |(pool, backend): &Of<'_>| match has_pools {
-        true => format!("{}/{}", pool.name, backend.name),
-        false => backend.name.clone(),
+    let name = move |(pool, backend): &Of<'_>| {
+        if has_pools {
+            format!("{}/{}", pool.name, backend.name)
+        } else {
+            backend.name.clone()
+        }
     };
     vec![
         Column::text("BACKEND", 16, name),
@@ -196,7 +199,7 @@ fn backend_columns<'a>(looks: &'a Looks) -> Vec<Column<'a, (&'a PoolStatus, &'a 
     ]
 }
 
-fn session_columns<'a>(looks: &'a Looks) -> Vec<Column<'a, &'a SessionStatus>> {
+fn session_columns(looks: &Looks) -> Vec<Column<'_, &SessionStatus>> {
     type Of<'b> = &'b SessionStatus;
     let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     vec![
