@@ -8,6 +8,7 @@ use crate::config::check::{Surroundings, check};
 use crate::ftp::command::Verb;
 use crate::limits::Limits;
 use crate::proxy::service::{PoolParts, ProcessParts};
+use crate::session::Underway;
 use crate::telemetry::log;
 use crate::telemetry::metrics::PoolMetrics;
 
@@ -50,7 +51,12 @@ async fn a_session_that_panics_ends_and_its_transfer_with_it_once() {
     };
     let admission = process.sessions.admit(origin, &Limits::default()).unwrap();
     let driver = Driver::new(service, admission, stream);
-    { driver.admission.entry.view() }.set_transfer(Some((Verb::Stor, now)));
+    { driver.admission.entry.view() }.set_transfer(Some(Underway {
+        verb: Verb::Stor,
+        since: now,
+        has_begun: true,
+        subject: None,
+    }));
     let died = tokio::spawn(async move {
         let _driver = driver;
         panic!("an error of the test's own");
