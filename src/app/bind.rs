@@ -18,6 +18,19 @@ pub(super) struct Bound<S> {
     pub(super) socket: S,
     /// For another process.
     pub(super) shared: Shared,
+    /// systemd has it as well: whoever waits when this process stops is its.
+    pub(super) is_systemds: bool,
+}
+
+impl<S> Bound<S> {
+    /// A socket of our own.
+    pub(super) fn own(socket: S, shared: Shared) -> Self {
+        Self {
+            socket,
+            shared,
+            is_systemds: false,
+        }
+    }
 }
 
 /// Listens on `address`, by one of `claims` if there is one; connections get `keepalive`. ftplb itself listens
@@ -35,7 +48,11 @@ pub(super) fn bind(
         }
         let socket = socket::listen_for_control(claim.socket, backlog, keepalive)?;
         let shared = Shared::of(&socket, None)?;
-        Ok(Bound { socket, shared })
+        Ok(Bound {
+            socket,
+            shared,
+            is_systemds: claim.is_systemds,
+        })
     });
     let is_refused = bound
         .as_ref()

@@ -63,7 +63,7 @@ impl<A: Clone + PartialEq> Door<A> {
         F: Future<Output = ()> + Send + 'static,
     {
         let next = match (wanted, fresh) {
-            (Some(address), Some(Bound { socket, shared })) => {
+            (Some(address), Some(Bound { socket, shared, .. })) => {
                 let stop = aside.stop.child_token();
                 aside.tasks.spawn(serve(socket, stop.clone()));
                 let address = address.clone();

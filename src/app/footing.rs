@@ -48,6 +48,8 @@ pub(super) struct Claim {
     pub(super) socket: Socket,
     /// Whether the address is this host's.
     pub(super) is_here: bool,
+    /// systemd has the socket as well.
+    pub(super) is_systemds: bool,
 }
 
 impl Footing {
@@ -103,10 +105,11 @@ impl Claims {
 
     /// What has come of the attempt to bind `address`; if there was none, it is made now.
     pub(super) fn take(&mut self, address: SocketAddr) -> io::Result<Claim> {
-        if let Some(socket) = self.inherited.take(&Place::Tcp(address)) {
+        if let Some(given) = self.inherited.take(&Place::Tcp(address)) {
             return Ok(Claim {
-                socket,
+                socket: given.socket,
                 is_here: true,
+                is_systemds: given.is_systemds,
             });
         }
         match { self.bound.iter() }.position(|(claimed, _)| *claimed == address) {
@@ -122,10 +125,12 @@ fn claim(address: SocketAddr) -> io::Result<Claim> {
         Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => Ok(Claim {
             socket: socket::bound_ahead(address)?,
             is_here: false,
+            is_systemds: false,
         }),
         bound => Ok(Claim {
             socket: bound?,
             is_here: true,
+            is_systemds: false,
         }),
     }
 }

@@ -5,6 +5,7 @@
 //!                                             └───────────── the last session ends ──────┴────────────────────────▶ ends
 //! ```
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 use super::App;
 use super::handover::{Older, Rest, Successor, Takeover};
 use crate::net::inherit::Shared;
-use crate::net::ports::{Key, QUARANTINE};
 use crate::ops::fleet::Fleet;
 use crate::session::Order;
 
@@ -24,6 +24,7 @@ impl App {
     /// Tells the older process that clients are served here now.
     pub(super) async fn take_over(&mut self, takeover: Takeover) {
         let who = takeover.who.clone();
+        self.shared().for_each(Shared::take_over);
         let taken = self.shared().map(|shared| shared.place().to_string());
         let (older, rest) = match takeover.served(taken.collect()).await {
             Ok(told) => told,
@@ -79,42 +80,31 @@ impl App {
             within = %humantime::format_duration(limit),
             "handed over: sessions go on here, new ones begin there"
         );
+        let mut news = News::default();
+        let mut is_heard = news.tell(fleet, &mut successor).await.is_ok();
         let tasks = &self.listeners.sessions;
         tasks.close();
         let begin = Instant::now();
-        let (mut told, mut spoke, mut is_listening) = (None, begin, true);
-        let mut looked = begin.checked_sub(QUARANTINE).unwrap_or(begin);
+        let mut spoke = begin;
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        while begin.elapsed() < limit {
             tokio::select! {
                 biased;
-                () = tasks.wait() => return successor,
-                () = stop.cancelled() => return successor,
+                () = tasks.wait() => break,
+                () = stop.cancelled() => break,
                 _ = ticks.tick() => {}
             }
-            let (left, now) = (sessions.len(), Instant::now());
-            let given_up = given_up(fleet, now - looked);
-            looked = now;
-            let has_news = told.replace(left) != Some(left) || !given_up.is_empty();
-            if is_listening && has_news {
-                let rest = Rest {
-                    sessions: left,
-                    given_up,
-                };
-                is_listening = successor.tell(rest).await.is_ok();
-            }
+            is_heard = is_heard && news.tell(fleet, &mut successor).await.is_ok();
             if spoke.elapsed() >= WORD {
                 spoke = Instant::now();
-                tracing::info!(sessions = left, "leaving: sessions that are left");
-            }
-            if begin.elapsed() >= limit {
-                return successor;
+                tracing::info!(sessions = sessions.len(), "leaving: sessions that are left");
             }
             if begin.elapsed() >= limit / 2 {
                 sessions.order_all(Order::Retire);
             }
         }
+        successor
     }
 
     /// All that is listened on.
@@ -148,11 +138,27 @@ async fn watch(mut older: Older, rest: Rest, fleet: Arc<Fleet>, stop: Cancellati
     }
 }
 
-/// The passive ports that clients gave up within `time`.
-fn given_up(fleet: &Fleet, time: Duration) -> Vec<Key> {
-    let services = fleet.services.load();
-    let ports = services.iter().map(|service| service.ports.given_up(time));
-    ports.flatten().collect()
+/// What the newer process was told last, and when.
+#[derive(Default)]
+struct News {
+    sessions: Option<usize>,
+    looked: Option<Instant>,
+}
+
+impl News {
+    /// Tells it what is left, if that is something else.
+    async fn tell(&mut self, fleet: &Fleet, successor: &mut Successor) -> io::Result<()> {
+        let sessions = fleet.process.sessions.len();
+        let since = self.looked.replace(Instant::now());
+        let services = fleet.services.load();
+        let ports = services.iter().map(|service| service.ports.given_up(since));
+        let given_up: Vec<_> = ports.flatten().collect();
+        let has_changed = self.sessions.replace(sessions) != Some(sessions);
+        if has_changed || !given_up.is_empty() {
+            successor.tell(Rest { sessions, given_up }).await?;
+        }
+        Ok(())
+    }
 }
 
 /// How soon it is seen that sessions have ended. An upgrade takes minutes.

@@ -33,6 +33,8 @@ struct Listening {
     service: Arc<ArcSwap<Service>>,
     halt: Halt,
     shared: Shared,
+    /// systemd listens there as well.
+    is_systemds: bool,
     /// Cancelled when nothing listens there any more.
     closed: CancellationToken,
 }
@@ -120,7 +122,11 @@ impl Listeners {
     }
 
     fn serve(&mut self, address: SocketAddr, service: Arc<Service>, bound: Bound<TcpListener>) {
-        let Bound { socket, shared } = bound;
+        let Bound {
+            socket,
+            shared,
+            is_systemds,
+        } = bound;
         let (listener, pool) = (&service.name, service.pool.name());
         tracing::info!(%listener, %pool, "accepting clients");
         let (service, halt) = (Arc::new(ArcSwap::new(service)), Halt::default());
@@ -137,6 +143,7 @@ impl Listeners {
             service,
             halt,
             shared,
+            is_systemds,
             closed,
         });
     }
@@ -154,13 +161,14 @@ impl Listeners {
     }
 
     /// Stops accepting. After this no session can begin unseen. Whoever the kernel has let in already is
-    /// served, but not where another process listens now, which has `taken` the place.
+    /// served, but not where another process listens now, which has `taken` the place, or systemd does.
     pub(super) async fn stop(&mut self, taken: &[String]) {
-        for Listening { halt, shared, .. } in &self.all {
-            if taken.contains(&shared.place().to_string()) {
-                halt.hand_over.cancel();
+        for listening in &self.all {
+            let place = listening.shared.place().to_string();
+            if listening.is_systemds || taken.contains(&place) {
+                listening.halt.hand_over.cancel();
             } else {
-                halt.close.cancel();
+                listening.halt.close.cancel();
             }
         }
         while self.tasks.join_next().await.is_some() {}

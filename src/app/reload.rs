@@ -59,7 +59,7 @@ impl App {
         let handover = self.handover.fresh(path, |path| {
             let socket = bind_unix(path, claims).context("process.handover")?;
             let shared = socket.share()?;
-            Ok::<_, anyhow::Error>(Bound { socket, shared })
+            Ok::<_, anyhow::Error>(Bound::own(socket, shared))
         });
         match (listeners, admin, api, handover) {
             (Ok(listeners), Ok(admin), Ok(api), Ok(handover)) => Ok(Fresh {
@@ -203,13 +203,13 @@ fn bind_api(at: &ApiAddress, claims: &mut Claims) -> anyhow::Result<Bound<ApiSoc
         }
     };
     let shared = socket.share()?;
-    Ok(Bound { socket, shared })
+    Ok(Bound::own(socket, shared))
 }
 
 /// Listens at `path`, by the socket that was passed if there is one.
 fn bind_unix(path: &Path, claims: &mut Claims) -> Result<UnixSocket, UnixSocketError> {
     match claims.inherited.take(&Place::unix(path)) {
-        Some(socket) => UnixSocket::inherit(path, socket),
+        Some(given) => UnixSocket::inherit(path, given.socket),
         None => UnixSocket::bind(path),
     }
 }

@@ -28,12 +28,14 @@ pub enum Place {
 #[derive(Debug, Default)]
 pub struct Inherited(Vec<Given>);
 
+/// One of them.
 #[derive(Debug)]
-struct Given {
+pub struct Given {
     place: Place,
-    socket: Socket,
-    /// Else an older ftplb gave it.
-    is_systemds: bool,
+    /// Non-blocking, and listens already.
+    pub socket: Socket,
+    /// systemd has it as well, and will have it when this process has ended; else an older ftplb gave it.
+    pub is_systemds: bool,
 }
 
 /// A socket that this process listens on, for another process.
@@ -122,13 +124,13 @@ impl Inherited {
         Ok(())
     }
 
-    /// The socket at `place`, if there is one; it is non-blocking and listens already.
-    pub fn take(&mut self, place: &Place) -> Option<Socket> {
+    /// The socket at `place`, if there is one.
+    pub fn take(&mut self, place: &Place) -> Option<Given> {
         let index = self.0.iter().position(|given| given.place == *place)?;
         let taken = self.0.remove(index);
         // systemd and the older process may have passed the same one.
         self.0.retain(|given| given.place != *place);
-        Some(taken.socket)
+        Some(taken)
     }
 
     /// Lets go of what was not taken. What an older ftplb does not need any more is nobody's mistake.
@@ -170,9 +172,21 @@ impl Shared {
             keep.0.store(true, Ordering::Release);
         }
     }
+
+    /// No other process listens there any more.
+    pub fn take_over(&self) {
+        if let Some(keep) = &self.file {
+            keep.0.store(false, Ordering::Release);
+        }
+    }
 }
 
 impl Keep {
+    /// It is another's as yet.
+    pub fn kept() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+
     /// Whether the file stays.
     pub fn is_kept(&self) -> bool {
         self.0.load(Ordering::Acquire)

@@ -20,6 +20,7 @@
 //! One lock guards it all: a port is checked, bound and listed in one step, a few microseconds each.
 
 mod quarantine;
+mod room;
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -27,16 +28,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker};
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+pub use self::quarantine::Key;
 use self::quarantine::Quarantine;
-pub use self::quarantine::{Key, QUARANTINE};
+use self::room::{Room, Slot};
 use super::dial::poll_arrival;
 use super::leg::{self, Leg};
 use super::socket::{self, normalise, normalise_socket};
@@ -173,12 +174,7 @@ impl PassivePorts {
             range, peer_check, ..
         } = table.rules.clone();
         table.quarantine.forget_old(Instant::now());
-        let slot = Arc::new(Slot {
-            client,
-            session,
-            peer_check,
-            state: Mutex::default(),
-        });
+        let slot = Arc::new(Slot::new(client, session, peer_check));
         let mut random = rand::rng();
         for _ in 0..TRIES {
             let port = random.random_range(range.clone());
@@ -220,10 +216,12 @@ impl PassivePorts {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// The ports that clients gave up within `time`, each with its client: for another process that leases
+    /// The ports that clients gave up after `since`, each with its client: for another process that leases
     /// ports of the same addresses.
-    pub fn given_up(&self, time: Duration) -> Vec<Key> {
-        self.table().quarantine.added_within(time, Instant::now())
+    pub fn given_up(&self, since: Option<Instant>) -> Vec<Key> {
+        let mut table = self.table();
+        table.quarantine.forget_old(Instant::now());
+        table.quarantine.added_after(since)
     }
 
     /// Keeps a port from a client's sessions for a while, whose late connection was for another process.
@@ -416,94 +414,6 @@ impl Table {
 struct Shared {
     listener: TcpListener,
     room: Arc<Room>,
-}
-
-/// The leases that wait on one listener. It is also the listener's waker, for tokio keeps only the last:
-/// it wakes them all. So it must not own the listener, which owns the waker.
-#[derive(Default)]
-struct Room(Mutex<Vec<Arc<Slot>>>);
-
-impl Room {
-    fn enter(&self, slot: Arc<Slot>) {
-        lock(&self.0).push(slot);
-    }
-
-    fn leave(&self, slot: &Arc<Slot>) -> bool {
-        let mut slots = lock(&self.0);
-        let before = slots.len();
-        slots.retain(|one| !Arc::ptr_eq(one, slot));
-        slots.len() < before
-    }
-
-    fn holds(&self, slot: &Arc<Slot>) -> bool {
-        lock(&self.0).iter().any(|one| Arc::ptr_eq(one, slot))
-    }
-
-    /// Whether `newcomer` can share the listener with those that are there: the address of a connection
-    /// must tell whose it is (P18).
-    fn takes(&self, newcomer: &Slot) -> bool {
-        let is_in_the_way =
-            |one: &Slot| one.client == newcomer.client || one.peer_check != PeerCheck::Strict;
-        newcomer.peer_check == PeerCheck::Strict && self.find(is_in_the_way).is_none()
-    }
-
-    fn find(&self, wanted: impl Fn(&Slot) -> bool) -> Option<Arc<Slot>> {
-        lock(&self.0)
-            .iter()
-            .find(|slot| wanted(slot))
-            .map(Arc::clone)
-    }
-
-    fn clients(&self) -> Vec<IpAddr> {
-        lock(&self.0).iter().map(|slot| slot.client).collect()
-    }
-
-    fn is_empty(&self) -> bool {
-        lock(&self.0).is_empty()
-    }
-}
-
-impl Wake for Room {
-    fn wake(self: Arc<Self>) {
-        let slots = lock(&self.0).clone();
-        for waker in slots
-            .iter()
-            .filter_map(|slot| lock(&slot.state).waker.take())
-        {
-            waker.wake();
-        }
-    }
-}
-
-/// One lease's place on a listener.
-struct Slot {
-    client: IpAddr,
-    session: u64,
-    peer_check: PeerCheck,
-    state: Mutex<SlotState>,
-}
-
-#[derive(Default)]
-struct SlotState {
-    waker: Option<Waker>,
-    /// The connection, until the lease's own task takes it.
-    arrived: Option<TcpStream>,
-}
-
-impl Slot {
-    /// Takes the connection, or leaves `waker` to be told of it.
-    fn arrival(&self, waker: &Waker) -> Option<TcpStream> {
-        let mut state = lock(&self.state);
-        let arrived = state.arrived.take();
-        state.waker = arrived.is_none().then(|| waker.clone());
-        arrived
-    }
-
-    fn serve(&self, stream: TcpStream) -> Option<Waker> {
-        let mut state = lock(&self.state);
-        state.arrived = Some(stream);
-        state.waker.take()
-    }
 }
 
 fn open(address: SocketAddr) -> io::Result<TcpListener> {

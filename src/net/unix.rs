@@ -102,9 +102,10 @@ impl UnixSocket {
         })
     }
 
-    /// Goes on at `path` with the `socket` of an older process, whose file it was. Within a runtime.
+    /// Goes on at `path` with the `socket` of an older process, whose file it is until [`Shared::take_over`].
+    /// Within a runtime.
     pub fn inherit(path: &Path, socket: Socket) -> Result<Self, UnixSocketError> {
-        Self::of(path, socket).map_err(|source| UnixSocketError::System {
+        Self::of(path, socket, Keep::kept()).map_err(|source| UnixSocketError::System {
             path: path.to_owned(),
             source,
         })
@@ -125,14 +126,14 @@ impl UnixSocket {
         (self.listener, self.file)
     }
 
-    fn of(path: &Path, socket: Socket) -> io::Result<Self> {
+    fn of(path: &Path, socket: Socket, keep: Keep) -> io::Result<Self> {
         let known = fs::symlink_metadata(path)?;
         Ok(Self {
             listener: UnixListener::from_std(socket.into())?,
             file: SocketFile {
                 path: path.to_owned(),
                 identity: (known.dev(), known.ino()),
-                keep: Keep::default(),
+                keep,
             },
         })
     }
@@ -158,7 +159,7 @@ fn listen(path: &Path) -> io::Result<UnixSocket> {
     // Nobody can connect before it listens: the mode is never wider than this.
     fs::set_permissions(path, Permissions::from_mode(OWNER_ONLY))?;
     socket.listen(BACKLOG)?;
-    UnixSocket::of(path, socket)
+    UnixSocket::of(path, socket, Keep::default())
 }
 
 impl Drop for SocketFile {
@@ -239,8 +240,14 @@ mod tests {
         let path = home.path().join("api.sock");
         let older = UnixSocket::bind(&path).unwrap();
         let shared = older.share().unwrap();
-        let given = shared.descriptor().try_clone_to_owned().unwrap();
-        let newer = UnixSocket::inherit(&path, given.into()).unwrap();
+        let inherit = |given: &Shared| {
+            let given = given.descriptor().try_clone_to_owned().unwrap();
+            UnixSocket::inherit(&path, given.into()).unwrap()
+        };
+        drop(inherit(&shared));
+        assert!(path.exists(), "who fails before it is its own lets it be");
+        let newer = inherit(&shared);
+        newer.share().unwrap().take_over();
         shared.hand_over();
         drop((older, shared));
         let _connected = UnixStream::connect(&path).unwrap();

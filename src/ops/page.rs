@@ -122,7 +122,7 @@ impl Watch {
             return Some(Arc::clone(look));
         }
         let fleet = Arc::clone(&self.fleet);
-        // Thousands of sessions take milliseconds, which others have a better use for.
+        // Every session is looked at: not on a thread that serves them.
         let look = tokio::task::spawn_blocking(move || {
             let at = Instant::now();
             Arc::new(Look {

@@ -1,6 +1,6 @@
 //! What runs, looked at: the answers of the API and of the status page are made here, from one look each.
 //!
-//! A look costs some microseconds a hundred sessions, and holds no lock for longer than one session's view.
+//! A look goes through every session, and holds no lock for longer than one of them takes.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;

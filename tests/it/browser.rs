@@ -1,7 +1,7 @@
 //! A real browser, Debian's Chromium without a window, driven over WebDriver.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -146,15 +146,32 @@ fn order(driver: SocketAddr, method: &str, path: &str, body: &Value) -> Value {
     );
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(body.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (_, body) = answer.split_once("\r\n\r\n").expect("an answer");
-    let mut answer: Value = serde_json::from_str(body).unwrap_or_else(|error| {
+    let body = body_of(&mut BufReader::new(stream));
+    let mut answer: Value = serde_json::from_str(&body).unwrap_or_else(|error| {
         panic!("{path}: {error} in {body}");
     });
     let value = answer["value"].take();
     assert!(value["error"].is_null(), "{path}: {value}");
     value
+}
+
+/// The body of an answer, whose length is told; the driver closes no connection.
+fn body_of(answer: &mut impl BufRead) -> String {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        answer.read_line(&mut line).unwrap();
+        let (name, value) = line.split_once(':').unwrap_or_default();
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().unwrap();
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    answer.read_exact(&mut body).unwrap();
+    String::from_utf8(body).unwrap()
 }
 
 /// A browser starts in seconds where nothing else runs.

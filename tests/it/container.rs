@@ -17,6 +17,7 @@ use crate::engine::{Container, Engine};
 use crate::process::{Process, SOON, eventually, run};
 use crate::proxy::PROGRAM;
 use crate::scripted::{Door, Peer, six};
+use crate::servers::{PASSWORD, USER};
 
 /// The whole image, as an archive.
 static IMAGE: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -96,7 +97,9 @@ impl Pool {
         let name = format!("{}.bin", options.concat().replace('-', "x"));
         let url = format!("ftp://{at}/pub/{name}");
         let mut command = curl(&self.engine.host, options);
-        command.args(["-T", "up.bin", &url, "--next", "-sS", "-u", "ftp:x"]);
+        // The same login keeps the session, and with it the server.
+        let login = format!("{USER}:{PASSWORD}");
+        command.args(["-T", "up.bin", &url, "--next", "-v", "-sS", "-u", &login]);
         command.args(options).args(["-o", "down.bin", &url]);
         let done = run(command.current_dir(directory.path()), SOON);
         let done = done.expect_success(&format!("curl {options:?}"));

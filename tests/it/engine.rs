@@ -136,7 +136,8 @@ impl Engine {
         let libraries =
             run(Command::new("ldd").args([VSFTPD, "/bin/sh"]), LIMIT).expect_success("ldd");
         let words = libraries.stdout.split_whitespace();
-        let files = { words.filter(|word| word.starts_with('/')) }.chain([VSFTPD, "/bin/sh"]);
+        let files = { words.filter(|word| word.starts_with('/') && !word.ends_with(':')) }
+            .chain([VSFTPD, "/bin/sh"]);
         for file in files {
             let copy = context.join(file.trim_start_matches('/'));
             fs::create_dir_all(copy.parent().unwrap()).unwrap();
@@ -169,6 +170,11 @@ impl Drop for Engine {
         ] {
             drop(self.command(words).output());
         }
+        let namespace = ["netns", "del", &self.name];
+        drop(Command::new("ip").args(namespace).output());
+        // Which addresses were given away is kept outside of podman's own places.
+        let addresses = Path::new("/var/lib/cni/networks").join(&self.name);
+        drop(fs::remove_dir_all(addresses));
     }
 }
 

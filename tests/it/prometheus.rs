@@ -214,7 +214,7 @@ const SESSIONS: f64 = 8.0;
 /// nobody connects to.
 fn have_traffic(proxy: &Proxy, servers: &[Server; 2]) {
     for server in servers {
-        server.put("down.bin", &[b'd'; 100_000]);
+        server.put_sparse("down.bin", 100_000);
     }
     let url = |name: &str| format!("ftp://{}/pub/{name}", proxy.address);
     let curl = |options: &[&str], name: &str| {

@@ -106,7 +106,7 @@ fn top_shows_what_runs_and_waits_for_a_balancer_that_is_gone() {
     client.reply(220);
     top.draws(&client.own().to_string());
     top.press("4");
-    top.draws("PORTS TAKEN");
+    top.draws(&console.proxy.address.to_string());
     console.proxy.signal(Signal::SIGSTOP);
     top.draws("NO ANSWER for");
     console.proxy.signal(Signal::SIGCONT);

@@ -138,30 +138,31 @@ fn a_mirror_of_hundreds_of_files_and_a_long_upload_lose_nothing_over_two_upgrade
         }
     }
     let scene = Scene::before(&servers.each_ref().map(|server| server.address));
-    let mut older = scene.start();
+    let (mut newest, mut older) = (scene.start(), Vec::new());
     let mut mirror = mirror(scene.address, copies.path());
     let (upload, file) = (noise(12 << 20, 7), copies.path().join("upload"));
     fs::write(&file, &upload).unwrap();
     let mut uploading = uploading(scene.address, &file);
     let visits = Visits::begin(scene.address);
     for _ in 0..2 {
-        let copied = fs::read_dir(copies.path()).unwrap().count();
-        eventually("files are copied", || {
-            fs::read_dir(copies.path()).unwrap().count() >= copied + 20
-        });
+        let count = || fs::read_dir(copies.path()).unwrap().count();
+        let before = count();
+        eventually("files are copied", || count() >= before + 20);
         assert!(mirror.ended().is_none(), "the mirror runs all along");
         assert!(uploading.ended().is_none(), "so does the upload");
-        let newer = scene.upgrade();
-        let mut leaving = std::mem::replace(&mut older, newer);
-        leaving.wait_for_log("handed over", 1);
-        assert!(leaving.runs(), "it has sessions");
-        thread::spawn(move || assert_eq!(leaving.finish().code(), 0));
+        let mut left = std::mem::replace(&mut newest, scene.upgrade());
+        left.wait_for_log("handed over", 1);
+        assert!(left.runs(), "it has sessions");
+        older.push(left);
     }
     let limit = Duration::from_secs(60);
     uploading.finish(limit).expect_success("curl");
     mirror.finish(limit).expect_success("lftp");
     visits.end();
-    older.wait_for_log("the older process has ended", 1);
+    for mut process in older {
+        assert_eq!(process.finish().code(), 0);
+    }
+    newest.wait_for_log("the older process has ended", 1);
     for number in 0..FILES {
         let copy = fs::read(copies.path().join(format!("file{number:03}"))).unwrap_or_default();
         assert!(copy == content(number), "file{number:03} differs");

@@ -140,6 +140,12 @@ fn sum_line(looks: &Looks, width: u16) -> Line<'static> {
         format!("from clients {}", speed(|of| of.to_backend_bytes)),
         format!("new {}", few(new)),
     ];
+    if status.older_sessions > 0 {
+        parts.insert(
+            0,
+            format!("in the process before {}", status.older_sessions),
+        );
+    }
     if waiting > 0 {
         parts.insert(0, format!("waiting {waiting}"));
     }

@@ -167,7 +167,7 @@ const CASES: &[Case] = &[
             "[timeouts]",
             "[admin]\naddress = \"127.0.0.1:9121\"\n[timeouts]",
         )],
-        &["admin false → { address = \"127.0.0.1:9121\" }"],
+        &["admin false → { address = \"127.0.0.1:9121\", page = \"full\" }"],
     ),
 ];
 

@@ -40,9 +40,9 @@ impl Quarantine {
         self.entries.keys().copied()
     }
 
-    /// What was added within `time` before `now`, at most as long ago as it lasts.
-    pub(super) fn added_within(&self, time: Duration, now: Instant) -> Vec<Key> {
-        let is_new = |end: &Instant| *end + time > now + QUARANTINE;
+    /// What was added after `since` and is not over.
+    pub(super) fn added_after(&self, since: Option<Instant>) -> Vec<Key> {
+        let is_new = |end: &Instant| since.is_none_or(|since| *end > since + QUARANTINE);
         let new = { self.ends.iter().rev() }.take_while(|(end, _)| is_new(end));
         new.map(|(_, key)| *key).collect()
     }
@@ -74,7 +74,7 @@ impl Quarantine {
 }
 
 /// P11. A SYN is sent again after 1, 3, 7 and 15 seconds.
-pub const QUARANTINE: Duration = Duration::from_secs(30);
+const QUARANTINE: Duration = Duration::from_secs(30);
 
 /// The oldest is forgotten first. Up to 136 abandoned leases a second each has its 30 seconds.
 const ENTRIES: usize = 4096;
@@ -103,13 +103,12 @@ mod tests {
     #[test]
     fn what_is_new_is_told_of() {
         let (now, mut quarantine) = (Instant::now(), Quarantine::default());
-        let second = Duration::from_secs(1);
+        let later = now + Duration::from_secs(1);
         quarantine.add(key(1), 7, now);
-        quarantine.add(key(2), 7, now + 2 * second);
-        let later = now + 2 * second;
-        assert_eq!(quarantine.added_within(second, later), [key(2)]);
-        assert_eq!(quarantine.added_within(3 * second, later), [key(2), key(1)]);
-        assert_eq!(quarantine.added_within(second, later + second), []);
+        quarantine.add(key(2), 7, later);
+        assert_eq!(quarantine.added_after(None), [key(2), key(1)]);
+        assert_eq!(quarantine.added_after(Some(now)), [key(2)]);
+        assert_eq!(quarantine.added_after(Some(later)), []);
     }
 
     #[test]

@@ -284,7 +284,8 @@ function showHealth() {
     const since = heard ? `since ${heard.toLocaleTimeString()}, ${time((Date.now() - heard) / 1000)} ago` : "yet";
     put($("trouble"), `The balancer has not answered ${since} (${why}).${last ? " What is shown below is from then." : ""} Asking again by itself.`);
   }
-  if (last) put($("about"), `version ${last.version} · up ${time(last.uptime_seconds)} · ${location.host}`);
+  if (last) put($("about"), [`version ${last.version}`, `up ${time(last.uptime_seconds)}`, location.host,
+    ...(last.older_sessions ? [`${plural(last.older_sessions, "session")} left in the process before`] : [])].join(" · "));
 }
 
 function show() {
