@@ -51,13 +51,12 @@ async fn a_session_that_panics_ends_and_its_transfer_with_it_once() {
     };
     let admission = process.sessions.admit(origin, &Limits::default()).unwrap();
     let driver = Driver::new(service, admission, stream);
-    let underway = Underway {
+    { driver.admission.entry.view() }.set_transfer(Some(Underway {
         verb: Verb::Stor,
         since: now,
-        has_begun: false,
+        has_begun: true,
         subject: None,
-    };
-    { driver.admission.entry.view() }.set_transfer(Some(underway));
+    }));
     let died = tokio::spawn(async move {
         let _driver = driver;
         panic!("an error of the test's own");
