@@ -31,10 +31,10 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use self::quarantine::Quarantine;
+use super::connection::{Connection, Listener};
 use super::dial::poll_arrival;
 use super::leg::{self, Leg};
 use super::socket::{self, normalise, normalise_socket};
@@ -370,7 +370,7 @@ impl Table {
 
 /// A listener and the leases that wait on it.
 struct Shared {
-    listener: TcpListener,
+    listener: Listener,
     room: Arc<Room>,
 }
 
@@ -439,29 +439,29 @@ struct Slot {
 struct SlotState {
     waker: Option<Waker>,
     /// The connection, until the lease's own task takes it.
-    arrived: Option<TcpStream>,
+    arrived: Option<Connection>,
 }
 
 impl Slot {
     /// Takes the connection, or leaves `waker` to be told of it.
-    fn arrival(&self, waker: &Waker) -> Option<TcpStream> {
+    fn arrival(&self, waker: &Waker) -> Option<Connection> {
         let mut state = lock(&self.state);
         let arrived = state.arrived.take();
         state.waker = arrived.is_none().then(|| waker.clone());
         arrived
     }
 
-    fn serve(&self, stream: TcpStream) -> Option<Waker> {
+    fn serve(&self, stream: Connection) -> Option<Waker> {
         let mut state = lock(&self.state);
         state.arrived = Some(stream);
         state.waker.take()
     }
 }
 
-fn open(address: SocketAddr) -> io::Result<TcpListener> {
+fn open(address: SocketAddr) -> io::Result<Listener> {
     let socket = socket::bound(address)?;
     leg::prepare(&socket)?;
-    socket::listen(socket, BACKLOG)
+    socket::listen_for_data(socket, BACKLOG)
 }
 
 /// A lock is poisoned by a panic that left nothing half done: every change here is a single step.

@@ -14,12 +14,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use tokio::net::TcpStream;
-
 use crate::balance::BackendId;
 use crate::ending::{Cause, Ending, Side};
 use crate::ftp::line::Framer;
 use crate::net::alarm::Alarm;
+use crate::net::connection::Connection;
 use crate::net::stream::ControlStream;
 use crate::proxy::data::DataConnection;
 use crate::proxy::dialling::Dialling;
@@ -46,6 +45,8 @@ pub(super) struct Driver {
     pub(super) tried: Vec<BackendId>,
     /// When the backend's control connection stood, until it greeted.
     pub(super) connected: Option<Instant>,
+    /// Until when the backend's control connection is too young for keepalive; none once it has it.
+    pub(super) unguarded_until: Option<Instant>,
     pub(super) alarm: Alarm,
     pub(super) record: SessionRecord,
     pub(super) admission: Admission,
@@ -53,7 +54,11 @@ pub(super) struct Driver {
 
 impl Driver {
     /// A driver for the client behind `stream`.
-    pub(super) fn new(service: Arc<Service>, admission: Admission, stream: TcpStream) -> Box<Self> {
+    pub(super) fn new(
+        service: Arc<Service>,
+        admission: Admission,
+        stream: Connection,
+    ) -> Box<Self> {
         let settings = Arc::clone(&service.settings);
         let framer = Framer::commands(settings.limits.command_line_bytes);
         let Origin { client, vip, .. } = admission.entry.origin;
@@ -67,6 +72,7 @@ impl Driver {
             seat: None,
             tried: Vec::new(),
             connected: None,
+            unguarded_until: None,
             alarm: Alarm::default(),
             record: SessionRecord::new(Arc::clone(&service), Arc::clone(&admission.entry)),
             service,
@@ -76,13 +82,15 @@ impl Driver {
 
     /// Runs the session to its end.
     pub(super) async fn run(mut self: Box<Self>) {
+        let mut now = Instant::now();
         let ending = loop {
-            if let Some(ending) = self.obey() {
+            if let Some(ending) = self.obey(now) {
                 break ending;
             }
             self.show();
             let event = std::future::poll_fn(|cx| self.poll_event(cx)).await;
-            self.handle(event);
+            now = Instant::now();
+            self.handle(event, now);
         };
         self.close(ending).await;
     }
@@ -100,8 +108,7 @@ impl Driver {
         view.set_transfer(session.transfer());
     }
 
-    fn handle(&mut self, event: Event) {
-        let now = Instant::now();
+    fn handle(&mut self, event: Event, now: Instant) {
         match event {
             Event::AtClientEnd(id) => self.on_client_end(id),
             Event::EndDoubt(id) => self.end_doubt(id, now),
@@ -131,10 +138,10 @@ impl Driver {
     }
 
     /// Does what the machine says, until it has nothing more to say.
-    fn obey(&mut self) -> Option<Ending> {
+    fn obey(&mut self, now: Instant) -> Option<Ending> {
         while let Some(action) = self.session.poll_action() {
             match action {
-                Action::Pick { user } => self.pick_backend(user),
+                Action::Pick { user } => self.pick_backend(user, now),
                 Action::Send { to, text, alone } => self.send(to, &text, alone),
                 Action::Interrupt => {
                     if let Some(backend) = &mut self.backend {
@@ -157,7 +164,7 @@ impl Driver {
                     }
                 }
                 Action::Release(id) => self.drop_connection(id),
-                Action::Tell(tell) => self.tell(tell),
+                Action::Tell(tell) => self.tell(tell, now),
                 Action::Close(ending) => return Some(ending),
             }
         }
@@ -175,8 +182,7 @@ impl Driver {
         }
     }
 
-    fn tell(&mut self, tell: Tell) {
-        let now = Instant::now();
+    fn tell(&mut self, tell: Tell, now: Instant) {
         match tell {
             Tell::Greeted => {
                 if let Some(Seat { pick, .. }) = &self.seat {
@@ -258,10 +264,11 @@ impl Drop for Driver {
                 .end(Ending::new(Side::Balancer, phase, Cause::Internal));
             return;
         }
-        self.session.on_order(Order::Kill, Instant::now());
+        let now = Instant::now();
+        self.session.on_order(Order::Kill, now);
         while let Some(action) = self.session.poll_action() {
             if let Action::Tell(tell) = action {
-                self.tell(tell);
+                self.tell(tell, now);
             }
         }
         self.record
@@ -274,5 +281,5 @@ const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What an idle session costs beside the kernel's sockets, its task and what others see of it: buffers exist only while bytes are
 /// in them (design decision 11). Raise it knowingly.
-const SESSION_BYTES: usize = 1_264;
+const SESSION_BYTES: usize = 1_280;
 const _: () = assert!(size_of::<Driver>() <= SESSION_BYTES);
