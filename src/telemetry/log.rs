@@ -8,9 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
@@ -18,6 +16,7 @@ use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 use crate::config::{Log, LogFormat};
 use queue::{Queue, Writer};
 
+mod clock;
 mod fields;
 mod queue;
 
@@ -115,7 +114,7 @@ pub fn start(log: &Log) -> Result<Logging, LogError> {
     let dropped = Dropped(Arc::clone(&queue));
     let is_terminal = log.file.is_none() && io::IsTerminal::is_terminal(&io::stderr());
     let lines = fmt::layer()
-        .with_timer(Utc)
+        .with_timer(clock::Utc)
         .with_writer(queue)
         .with_ansi(is_terminal)
         .with_target(false);
@@ -134,17 +133,6 @@ pub fn start(log: &Log) -> Result<Logging, LogError> {
         filter: FilterSwitch(switch),
         _writer: writer,
     })
-}
-
-/// The time in UTC to the microsecond, as `tracing_subscriber` writes it, by a tenth of its instructions.
-struct Utc;
-
-impl FormatTime for Utc {
-    fn format_time(&self, w: &mut fmt::format::Writer<'_>) -> std::fmt::Result {
-        // No time before 1970 can be written.
-        let now = SystemTime::now().max(SystemTime::UNIX_EPOCH);
-        write!(w, "{}", humantime::format_rfc3339_micros(now))
-    }
 }
 
 fn open(path: &PathBuf) -> Result<File, LogError> {
