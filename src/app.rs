@@ -4,10 +4,13 @@
 mod bind;
 mod door;
 mod footing;
+mod handover;
+mod leaving;
 mod listeners;
 mod reload;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,11 +19,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::door::Door;
-pub use self::footing::Footing;
+pub use self::footing::{Footing, FootingError};
+pub use self::handover::HandoverError;
+use self::handover::{Request, Successor, Takeover};
 use self::listeners::Listeners;
 use self::reload::Fresh;
 use crate::config::{ApiAddress, Config};
 use crate::ops::fleet::{Fleet, Reload};
+use crate::ops::systemd;
 use crate::privilege::Confinement;
 use crate::proxy::sessions::Sessions;
 use crate::session::Order;
@@ -33,6 +39,12 @@ pub struct App {
     listeners: Listeners,
     admin: Door<SocketAddr>,
     api: Door<ApiAddress>,
+    handover: Door<PathBuf>,
+    /// The process that still serves what this one is to serve.
+    takeover: Option<Takeover>,
+    /// What a newer process wants.
+    requests: mpsc::Receiver<Request>,
+    successors: mpsc::Sender<Request>,
     /// What is bound and not in use yet.
     fresh: Fresh,
     aside: Aside,
@@ -60,16 +72,22 @@ impl App {
         let Footing {
             mut claims,
             confinement,
+            takeover,
         } = footing;
         let (reloader, reloads) = mpsc::channel(1);
+        let (successors, requests) = mpsc::channel(1);
         let mut app = Self {
             listeners: Listeners::default(),
             admin: Door::default(),
             api: Door::default(),
+            handover: Door::default(),
+            takeover,
+            requests,
+            successors,
             fresh: Fresh::default(),
             aside: Aside::default(),
             confinement,
-            fleet: Arc::new(Fleet::new(reloader, logging.dropped())),
+            fleet: Arc::new(Fleet::new(reloader, logging.dropped(), logging.transfers())),
             log_filter: logging.filter(),
             config,
             reloads,
@@ -79,6 +97,7 @@ impl App {
             let errors: Vec<_> = errors.iter().map(|error| format!("{error:#}")).collect();
             anyhow::anyhow!(errors.join("\n"))
         })?;
+        claims.inherited.finish()?;
         Ok(app)
     }
 
@@ -101,25 +120,34 @@ impl App {
         let metrics = &self.fleet.process.metrics;
         metrics.reloads.began();
         { &self.aside.tasks }.spawn(Arc::clone(&self.fleet).tend(self.aside.stop.clone()));
-        let failed = loop {
-            tokio::select! {
-                biased;
-                () = stop.drain.cancelled() => break false,
-                () = self.listeners.failed() => break true,
-                Some(reload) = self.reloads.recv() => self.serve_reload(reload, &load, &stop.drain).await,
-            }
-        };
-        stop.drain.cancel();
+        if let Some(takeover) = self.takeover.take() {
+            self.take_over(takeover).await;
+        }
+        systemd::ready();
+        let telling = systemd::tell(Arc::clone(&self.fleet), self.aside.stop.clone());
+        { &self.aside.tasks }.spawn(telling);
+        let end = self.serve(&stop.drain, &load).await;
         self.fleet.set_draining();
         self.refuse_reloads();
         // The way through the listeners ends now, and nobody is given a backend any more.
         self.fleet.checks.stop();
-        self.listeners.stop().await;
+        let failed = matches!(end, End::Failed);
+        let successor = if let End::HandedOver { taken, successor } = end {
+            Some(self.leave(&taken, successor, &stop.drain).await)
+        } else {
+            self.listeners.stop(&[]).await;
+            None
+        };
+        systemd::stopping();
+        stop.drain.cancel();
         let grace = self.config.timeouts.drain;
         let sessions = &self.fleet.process.sessions;
         drain(&self.listeners.sessions, sessions, grace, &stop.kill).await;
-        for pool in self.fleet.pools.load().iter() {
-            pool.farewell();
+        // What hears of pools hears of them from the process that serves them now.
+        if successor.is_none() {
+            for pool in self.fleet.pools.load().iter() {
+                pool.farewell();
+            }
         }
         tokio::select! {
             () = self.fleet.notifier.finish(LAST_SCRIPTS) => {}
@@ -133,6 +161,35 @@ impl App {
         );
         Ok(())
     }
+
+    /// Does what is asked, until there is a reason to serve no longer.
+    async fn serve(&mut self, stop: &CancellationToken, load: &Load) -> End {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break End::Ordered,
+                () = self.listeners.failed() => break End::Failed,
+                Some(reload) = self.reloads.recv() => self.serve_reload(reload, load, stop).await,
+                Some(request) = self.requests.recv() => match request {
+                    Request::Offer { reply } => self.offer(reply),
+                    Request::Leave { taken, successor } => break End::HandedOver { taken, successor },
+                }
+            }
+        }
+    }
+}
+
+/// Why a balancer serves no longer.
+enum End {
+    /// A listener has failed.
+    Failed,
+    /// Another process serves.
+    HandedOver {
+        taken: Vec<String>,
+        successor: Successor,
+    },
+    /// An operator wants it so.
+    Ordered,
 }
 
 /// What runs beside the sessions, and longer than they do.

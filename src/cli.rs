@@ -4,6 +4,7 @@ mod ask;
 mod backend;
 #[cfg(feature = "demo")]
 mod demo;
+mod health;
 mod import;
 mod listing;
 mod reload;
@@ -11,6 +12,7 @@ mod session;
 mod source;
 mod status;
 mod table;
+mod top;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -26,7 +28,7 @@ use crate::config::problem::Problem;
 use crate::config::{Config, secret, show};
 use crate::net::host;
 use crate::ops::fleet::Fleet;
-use crate::telemetry::log::{self, Logging};
+use crate::telemetry::log::{self, Logging, Reopener};
 
 /// One FTP address in front of a pool of FTP servers.
 #[derive(Debug, Parser)]
@@ -44,10 +46,14 @@ enum Command {
     Check(Source),
     /// Print the whole effective configuration with its defaults.
     ShowConfig(Source),
+    /// Say whether a running ftplb answers: 0 if it does, else 1. For containers and orchestrators.
+    Health(health::Options),
     /// Print a keepalived.conf, or the rules of ipvsadm, as a configuration of ftplb's own.
     Import(import::Import),
     /// Show how a running ftplb does, in the form of `ipvsadm -Ln`.
     Status(status::Options),
+    /// Watch a running ftplb in a terminal: backends, sessions, transfers and how fast they are.
+    Top(top::Options),
     /// List the backends of a running ftplb; drain, disable or resume one, or change its weight.
     Backend(backend::Options),
     /// List the sessions of a running ftplb, or end one.
@@ -110,8 +116,10 @@ pub fn main() -> ExitCode {
             print(&show::show(&checked.config));
             ExitCode::SUCCESS
         }),
+        Command::Health(options) => health::run(options),
         Command::Import(import) => import.run(),
         Command::Status(options) => ask::end(status::run(&options)),
+        Command::Top(options) => ask::end(top::run(&options)),
         Command::Backend(options) => ask::end(backend::run(&options)),
         Command::Session(options) => ask::end(session::run(&options)),
         Command::Reload(at) => ask::end(reload::run(&at)),
@@ -123,8 +131,12 @@ pub fn main() -> ExitCode {
 fn parse() -> Result<Cli, clap::Error> {
     let matches = Cli::command().try_get_matches()?;
     let mut cli = Cli::from_arg_matches(&matches)?;
-    if let Command::Run(source) | Command::Check(source) | Command::ShowConfig(source) =
-        &mut cli.command
+    let source = match &mut cli.command {
+        Command::Run(source) | Command::Check(source) | Command::ShowConfig(source) => Some(source),
+        Command::Health(options) => options.source(),
+        _ => None,
+    };
+    if let Some(source) = source
         && let Some((_, matches)) = matches.subcommand()
     {
         source.choose(matches)?;
@@ -150,7 +162,7 @@ fn run(Checked { config, warnings }: Checked, source: Source) -> ExitCode {
             return ExitCode::from(exit::OSERR);
         }
     };
-    match log::start(&config.log) {
+    match log::start(&config) {
         Ok(logging) => {
             warn_of(&warnings);
             footing.confinement().tell();
@@ -188,7 +200,7 @@ fn serve(
     let result = runtime.block_on(async {
         let app = App::build(config, logging, footing)?;
         let stop = Stop::default();
-        tokio::spawn(obey_signals(stop.clone(), app.fleet())?);
+        tokio::spawn(obey_signals(stop.clone(), app.fleet(), logging.reopener())?);
         ready();
         app.run(stop, load).await
     });
@@ -203,11 +215,21 @@ fn serve(
     }
 }
 
-/// SIGTERM and SIGINT drain; a second one ends what is left. SIGHUP reloads.
-fn obey_signals(stop: Stop, fleet: Arc<Fleet>) -> std::io::Result<impl Future<Output = ()>> {
+/// SIGTERM and SIGINT drain; a second one ends what is left. SIGHUP reloads. SIGUSR1 opens the logs anew.
+fn obey_signals(
+    stop: Stop,
+    fleet: Arc<Fleet>,
+    logs: Reopener,
+) -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let mut rotated = signal(SignalKind::user_defined1())?;
+    tokio::spawn(async move {
+        while rotated.recv().await.is_some() {
+            logs.reopen();
+        }
+    });
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             // What came of it is logged by whoever does it.

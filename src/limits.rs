@@ -157,6 +157,9 @@ pub struct Timeouts {
     /// How long a session of a draining backend must be idle to be ended. Longer than clients take from one
     /// command to the next, and shorter than people do.
     pub drain_idle: Duration,
+    /// From when another ftplb has taken over to the end of this one. Whoever is in a session then goes on as
+    /// before, and after half of it leaves at the first pause.
+    pub upgrade: Duration,
     /// TCP keepalive: idle time before the first probe on either control connection (K5).
     pub keepalive: Duration,
 }
@@ -179,6 +182,7 @@ impl Default for Timeouts {
             drain: Duration::from_secs(30),
             backend_drain: Duration::from_secs(300),
             drain_idle: Duration::from_secs(1),
+            upgrade: Duration::from_secs(3_600),
             keepalive: Duration::from_secs(60),
         }
     }

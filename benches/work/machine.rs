@@ -158,6 +158,7 @@ fn settings() -> Arc<Settings> {
         backend_active: BackendActive::Active,
         deny_commands: Vec::new(),
         pick_by_user: false,
+        follow_paths: false,
     })
 }
 

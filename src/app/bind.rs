@@ -8,21 +8,51 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 
 use super::footing::Claims;
+use crate::net::inherit::Shared;
 use crate::net::socket;
 
-/// Listens on `address`, by one of `claims` if there is one; connections get `keepalive`. ftplb itself listens on `held` already.
+/// A socket that listens and is not served yet.
+#[derive(Debug)]
+pub(super) struct Bound<S> {
+    /// For whoever serves it.
+    pub(super) socket: S,
+    /// For another process.
+    pub(super) shared: Shared,
+    /// systemd has it as well: whoever waits when this process stops is its.
+    pub(super) is_systemds: bool,
+}
+
+impl<S> Bound<S> {
+    /// A socket of our own.
+    pub(super) fn own(socket: S, shared: Shared) -> Self {
+        Self {
+            socket,
+            shared,
+            is_systemds: false,
+        }
+    }
+}
+
+/// Listens on `address`, by one of `claims` if there is one; connections get `keepalive`. ftplb itself listens
+/// on `held` already.
 pub(super) fn bind(
     address: SocketAddr,
     backlog: i32,
     keepalive: Duration,
     held: &[SocketAddr],
     claims: &mut Claims,
-) -> anyhow::Result<TcpListener> {
+) -> anyhow::Result<Bound<TcpListener>> {
     let bound = claims.take(address).and_then(|claim| {
         if !claim.is_here {
             tracing::warn!(%address, "this host does not have the address (yet): clients come when it has");
         }
-        socket::listen_for_control(claim.socket, backlog, keepalive)
+        let socket = socket::listen_for_control(claim.socket, backlog, keepalive)?;
+        let shared = Shared::of(&socket, None)?;
+        Ok(Bound {
+            socket,
+            shared,
+            is_systemds: claim.is_systemds,
+        })
     });
     let is_refused = bound
         .as_ref()
@@ -80,7 +110,7 @@ mod tests {
             bind(address, 1, KEEPALIVE, held, &mut Claims::default())
         };
         let taken = bind(([127, 0, 0, 1], 0).into(), &[]).unwrap();
-        let address = taken.local_addr().unwrap();
+        let address = taken.socket.local_addr().unwrap();
         let wild = SocketAddr::from(([0, 0, 0, 0], address.port()));
         let other_port = SocketAddr::from(([0, 0, 0, 0], address.port() ^ 1));
         let six = SocketAddr::from(([0; 8], address.port()));

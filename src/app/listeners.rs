@@ -10,11 +10,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::bind::{bind, whole};
+use super::bind::{Bound, bind, whole};
 use super::footing::Claims;
 use crate::config::Config;
+use crate::net::inherit::Shared;
 use crate::ops::fleet::Fleet;
-use crate::proxy::listener;
+use crate::proxy::listener::{self, Halt};
 use crate::proxy::service::Service;
 
 /// What clients can connect to.
@@ -30,19 +31,27 @@ pub(super) struct Listeners {
 struct Listening {
     address: SocketAddr,
     service: Arc<ArcSwap<Service>>,
-    stop: CancellationToken,
+    halt: Halt,
+    shared: Shared,
+    /// systemd listens there as well.
+    is_systemds: bool,
     /// Cancelled when nothing listens there any more.
     closed: CancellationToken,
 }
 
 /// Sockets that are bound and not in use yet.
 #[derive(Default)]
-pub(super) struct Fresh(Vec<(SocketAddr, TcpListener)>);
+pub(super) struct Fresh(Vec<(SocketAddr, Bound<TcpListener>)>);
 
 impl Listeners {
     /// Where they are.
     pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.all.iter().map(|listening| listening.address)
+    }
+
+    /// For another process.
+    pub(super) fn shared(&self) -> impl Iterator<Item = &Shared> {
+        self.all.iter().map(|listening| &listening.shared)
     }
 
     /// Binds those of `config` that are not there yet; or says what failed, and leaves nothing bound. ftplb
@@ -94,8 +103,8 @@ impl Listeners {
             } else if let Some(index) =
                 { fresh.iter() }.position(|(address, _)| *address == of_config.address)
             {
-                let (_, socket) = fresh.swap_remove(index);
-                self.serve(of_config.address, service, socket);
+                let (_, bound) = fresh.swap_remove(index);
+                self.serve(of_config.address, service, bound);
             }
         }
         let services = self
@@ -104,7 +113,7 @@ impl Listeners {
             .map(|listening| listening.service.load_full());
         fleet.services.store(Arc::new(services.collect()));
         for gone in before {
-            gone.stop.cancel();
+            gone.halt.close.cancel();
             gone.closed.cancelled().await;
             let service = gone.service.load_full();
             tracing::info!(listener = %service.name, "accepting no more clients: the listener was removed");
@@ -112,14 +121,19 @@ impl Listeners {
         }
     }
 
-    fn serve(&mut self, address: SocketAddr, service: Arc<Service>, socket: TcpListener) {
+    fn serve(&mut self, address: SocketAddr, service: Arc<Service>, bound: Bound<TcpListener>) {
+        let Bound {
+            socket,
+            shared,
+            is_systemds,
+        } = bound;
         let (listener, pool) = (&service.name, service.pool.name());
         tracing::info!(%listener, %pool, "accepting clients");
-        let (service, stop) = (Arc::new(ArcSwap::new(service)), CancellationToken::new());
+        let (service, halt) = (Arc::new(ArcSwap::new(service)), Halt::default());
         let closed = CancellationToken::new();
         let at_its_end = closed.clone().drop_guard();
         let sessions = self.sessions.clone();
-        let serve = listener::serve(socket, Arc::clone(&service), sessions, stop.clone());
+        let serve = listener::serve(socket, Arc::clone(&service), sessions, halt.clone());
         self.tasks.spawn(async move {
             serve.await;
             drop(at_its_end);
@@ -127,7 +141,9 @@ impl Listeners {
         self.all.push(Listening {
             address,
             service,
-            stop,
+            halt,
+            shared,
+            is_systemds,
             closed,
         });
     }
@@ -144,12 +160,19 @@ impl Listeners {
         }
     }
 
-    /// Stops accepting. After this no session can begin unseen.
-    pub(super) async fn stop(&mut self) {
+    /// Stops accepting. After this no session can begin unseen. Whoever the kernel has let in already is
+    /// served, but not where another process listens now, which has `taken` the place, or systemd does.
+    pub(super) async fn stop(&mut self, taken: &[String]) {
         for listening in &self.all {
-            listening.stop.cancel();
+            let place = listening.shared.place().to_string();
+            if listening.is_systemds || taken.contains(&place) {
+                listening.halt.hand_over.cancel();
+            } else {
+                listening.halt.close.cancel();
+            }
         }
         while self.tasks.join_next().await.is_some() {}
+        self.all.clear();
     }
 }
 

@@ -6,28 +6,33 @@
 //! ```
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::bind::bind;
+use super::bind::{Bound, bind};
 use super::footing::Claims;
-use super::{App, Load, listeners};
+use super::{App, Load, handover, listeners};
 use crate::config::diff::{self, Change, Effect};
 use crate::config::{Admin, ApiAddress, Config};
+use crate::net::inherit::Place;
+use crate::net::unix::{UnixSocket, UnixSocketError};
 use crate::ops::api::socket::ApiSocket;
 use crate::ops::fleet::{Fleet, Reload};
 use crate::ops::members::{Members, Surrounding};
-use crate::ops::{admin, api};
+use crate::ops::{admin, api, systemd};
 use crate::telemetry::log::Filter;
 
 /// Sockets that are bound and not in use yet.
 #[derive(Default)]
 pub(super) struct Fresh {
     listeners: listeners::Fresh,
-    admin: Option<TcpListener>,
-    api: Option<ApiSocket>,
+    admin: Option<Bound<TcpListener>>,
+    api: Option<Bound<ApiSocket>>,
+    handover: Option<Bound<UnixSocket>>,
 }
 
 impl App {
@@ -44,24 +49,29 @@ impl App {
         let asked = self.admin.address().copied().into_iter().chain(loopback);
         let held: Vec<SocketAddr> = self.listeners.addresses().chain(asked).collect();
         let listeners = self.listeners.bind(config, &held, claims);
-        let Admin { address, api } = &config.admin;
+        let Admin { address, api, .. } = &config.admin;
         let keepalive = config.timeouts.keepalive;
         let admin = { &self.admin }.fresh(address.as_ref(), |at| {
             bind(*at, BACKLOG, keepalive, &held, claims)
         });
-        let api = self.api.fresh(api.as_ref(), |at| {
-            ApiSocket::bind(at, |at| Ok(claims.take(at)?.socket))
+        let api = self.api.fresh(api.as_ref(), |at| bind_api(at, claims));
+        let path = config.process.handover.as_ref();
+        let handover = self.handover.fresh(path, |path| {
+            let socket = bind_unix(path, claims).context("process.handover")?;
+            let shared = socket.share()?;
+            Ok::<_, anyhow::Error>(Bound::own(socket, shared))
         });
-        match (listeners, admin, api) {
-            (Ok(listeners), Ok(admin), Ok(api)) => Ok(Fresh {
+        match (listeners, admin, api, handover) {
+            (Ok(listeners), Ok(admin), Ok(api), Ok(handover)) => Ok(Fresh {
                 listeners,
                 admin,
                 api,
+                handover,
             }),
-            (listeners, admin, api) => {
+            (listeners, admin, api, handover) => {
                 let errors = listeners.err().unwrap_or_default().into_iter();
-                let api = api.err().map(anyhow::Error::from);
-                Err(errors.chain(admin.err()).chain(api).collect())
+                let errors = errors.chain(admin.err()).chain(api.err());
+                Err(errors.chain(handover.err()).collect())
             }
         }
     }
@@ -74,7 +84,9 @@ impl App {
         load: &Load,
         stop: &CancellationToken,
     ) {
+        systemd::reloading();
         let result = self.reload(load, stop).await;
+        systemd::ready();
         match &result {
             Ok(changes) => tell(changes),
             Err(mistakes) => {
@@ -142,6 +154,11 @@ impl App {
         let listeners = &mut self.listeners;
         listeners.configure(config, fleet, fresh.listeners).await;
         self.open_doors(fresh.admin, fresh.api);
+        let path = self.config.process.handover.as_ref();
+        let (fleet, successors) = (Arc::clone(&self.fleet), self.successors.clone());
+        { &mut self.handover }.move_to(path, fresh.handover, &self.aside, |socket, stop| {
+            handover::serve(socket, fleet, successors, stop)
+        });
         // No listener picks from them any more.
         for pool in &gone {
             pool.retire();
@@ -149,12 +166,14 @@ impl App {
     }
 
     /// Answers operators where the configuration says.
-    fn open_doors(&mut self, admin: Option<TcpListener>, api: Option<ApiSocket>) {
+    fn open_doors(&mut self, admin: Option<Bound<TcpListener>>, api: Option<Bound<ApiSocket>>) {
         let Admin {
             address,
             api: orders,
+            page,
         } = &self.config.admin;
         let fleet = &self.fleet;
+        fleet.page.store(Arc::new(*page));
         let closed =
             { &mut self.admin }.move_to(address.as_ref(), admin, &self.aside, |listener, stop| {
                 if let Ok(address) = listener.local_addr() {
@@ -173,6 +192,25 @@ impl App {
         if let Some(address) = closed {
             tracing::info!(?address, "taking no more orders there");
         }
+    }
+}
+
+fn bind_api(at: &ApiAddress, claims: &mut Claims) -> anyhow::Result<Bound<ApiSocket>> {
+    let socket = match at {
+        ApiAddress::Unix(path) => bind_unix(path, claims).context("admin.api")?.into(),
+        ApiAddress::Loopback(address) => {
+            ApiSocket::tcp(*address, claims.take(*address).map(|claim| claim.socket))?
+        }
+    };
+    let shared = socket.share()?;
+    Ok(Bound::own(socket, shared))
+}
+
+/// Listens at `path`, by the socket that was passed if there is one.
+fn bind_unix(path: &Path, claims: &mut Claims) -> Result<UnixSocket, UnixSocketError> {
+    match claims.inherited.take(&Place::unix(path)) {
+        Some(given) => UnixSocket::inherit(path, given.socket),
+        None => UnixSocket::bind(path),
     }
 }
 

@@ -17,7 +17,7 @@ fn config(text: &str) -> Config {
 /// Runs `then` beside a balancer that loads its configuration by `load`, and stops that.
 async fn beside<F: Future<Output = ()>>(load: Load, then: impl FnOnce(Arc<Fleet>) -> F) {
     let config = config(TEXT);
-    let logging = log::start(&config.log).unwrap();
+    let logging = log::start(&config).unwrap();
     let app = App::build(config, &logging, Footing::default()).unwrap();
     let (fleet, stop) = (app.fleet(), Stop::default());
     let running = tokio::spawn(app.run(stop.clone(), load));

@@ -63,6 +63,9 @@ pub(super) enum AskError {
     /// The command line names what is not there, or not one thing only.
     #[error("{0}")]
     Unclear(String),
+    /// There is nothing to draw on.
+    #[error("ftplb top draws on a terminal, and this is none: `ftplb status` prints the same once")]
+    NoTerminal,
     /// The system refused something.
     #[error("cannot ask: {0}")]
     System(#[source] io::Error),
@@ -91,18 +94,36 @@ impl Where {
             let address = at.parse().map(Place::Tcp);
             address.map_err(|_| AskError::NoPlace { at: at.clone() })?
         };
+        Api::at(at, place)
+    }
+}
+
+impl Api {
+    /// The ftplb that serves pages at `address`.
+    pub(super) fn pages(address: SocketAddr) -> Result<Self, AskError> {
+        Self::at(address.to_string(), Place::Tcp(address))
+    }
+
+    fn at(at: String, place: Place) -> Result<Self, AskError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
-        Ok(Api {
+        Ok(Self {
             at,
             place,
             runtime: runtime.map_err(AskError::System)?,
         })
     }
-}
 
-impl Api {
+    /// The status and the text of a page, which must be there within `patience`.
+    pub(super) fn page(
+        &self,
+        path: &str,
+        patience: Duration,
+    ) -> Result<(StatusCode, Bytes), AskError> {
+        self.within(patience, self.exchange(Method::GET, path, None))
+    }
+
     /// Asks for what is at `path`.
     pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, AskError> {
         self.ask(Method::GET, path, None)
@@ -128,13 +149,7 @@ impl Api {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<T, AskError> {
-        let (status, text) = self.runtime.block_on(async {
-            let asked = self.exchange(method, path, body);
-            match tokio::time::timeout(PATIENCE, asked).await {
-                Ok(answer) => answer,
-                Err(_) => Err(self.strange(format!("nothing within {} s", PATIENCE.as_secs()))),
-            }
-        })?;
+        let (status, text) = self.within(PATIENCE, self.exchange(method, path, body))?;
         let not_json = |error| self.strange(format!("status {status}, {error}"));
         match status {
             StatusCode::OK => serde_json::from_slice(&text).map_err(not_json),
@@ -145,6 +160,19 @@ impl Api {
                 serde_json::from_slice(&text).map_err(not_json)?,
             )),
         }
+    }
+
+    fn within<T>(
+        &self,
+        patience: Duration,
+        asked: impl Future<Output = Result<T, AskError>>,
+    ) -> Result<T, AskError> {
+        self.runtime.block_on(async {
+            match tokio::time::timeout(patience, asked).await {
+                Ok(answer) => answer,
+                Err(_) => Err(self.strange(format!("nothing within {} s", patience.as_secs()))),
+            }
+        })
     }
 
     async fn exchange(
@@ -216,7 +244,7 @@ impl Api {
 impl AskError {
     fn code(&self) -> u8 {
         match self {
-            Self::NoPlace { .. } => exit::USAGE,
+            Self::NoPlace { .. } | Self::NoTerminal => exit::USAGE,
             Self::Refused(_) | Self::Unclear(_) => exit::DATAERR,
             Self::Unreachable { .. } => exit::UNAVAILABLE,
             Self::System(_) => exit::OSERR,

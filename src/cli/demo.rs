@@ -60,7 +60,7 @@ fn start(options: &Options) -> anyhow::Result<ExitCode> {
     let config = load()
         .map_err(|problems| anyhow::anyhow!(problems.join("\n")))?
         .config;
-    let logging = log::start(&config.log).context("cannot write a log")?;
+    let logging = log::start(&config).context("cannot write a log")?;
     let again: Load = Arc::new(move || load().map(|checked| checked.config));
     Ok(serve(config, again, &logging, Footing::default(), || {
         print(&invitation(options, &servers));

@@ -166,7 +166,11 @@ fn listing(
         ..
     } = status;
     let draining = if status.draining { ", draining" } else { "" };
-    let title = format!("ftplb {version} (sessions={sessions}{draining})\n{heading}");
+    let older = match status.older_sessions {
+        0 => String::new(),
+        older => format!(", older={older}"),
+    };
+    let title = format!("ftplb {version} (sessions={sessions}{older}{draining})\n{heading}");
     let mut parts = vec![title];
     let rows = |pool: &PoolStatus| {
         let rows = { pool.backends.iter() }.map(|of| format!("  -> {}\n", row(pool, of)));

@@ -1,6 +1,7 @@
 //! Where the configuration comes from: a file, a `keepalived.conf`, or a few flags or environment variables.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::parser::ValueSource;
@@ -16,7 +17,8 @@ use crate::config::problem::Problem;
 /// variables.
 #[derive(clap::Args, Clone, Debug)]
 pub(super) struct Source {
-    /// The configuration file. With it, the other flags and variables are not for use.
+    /// The configuration file; /etc/ftplb/ftplb.toml unless flags or variables say what is in it. With
+    /// a file, the other flags and variables are not for use.
     #[arg(short, long, env = "FTPLB_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Where clients connect: IP:PORT. May be given more than once.
@@ -63,6 +65,13 @@ pub(super) struct Common {
     pub(super) log_file: Option<String>,
 }
 
+/// Where the configuration is if nobody says where it is, nor what it is.
+const USUAL_FILE: &str = "/etc/ftplb/ftplb.toml";
+
+const NO_CONFIGURATION: &str = "there is no configuration: neither /etc/ftplb/ftplb.toml nor another file (--config, \
+     FTPLB_CONFIG), and nothing that says where clients connect and which servers there are (--listen and \
+     --backend, FTPLB_LISTEN and FTPLB_BACKENDS)";
+
 /// What says where clients connect and which servers there are, if not a file.
 const SOURCES: [&str; 3] = ["listen", "backend", "algorithm"];
 
@@ -93,6 +102,7 @@ impl Source {
         if loses(matches, "keepalived", SOURCES.iter())? {
             self.keepalived.keepalived = None;
         }
+        self.choose_usual_file(matches)?;
         let on_command_line =
             |flag: &&&str| matches.value_source(flag) == Some(ValueSource::CommandLine);
         if self.keepalived.keepalived.is_none()
@@ -102,6 +112,31 @@ impl Source {
             let text = format!("--{flag} says more of a --keepalived FILE, which is not given\n");
             return Err(Cli::command().error(clap::error::ErrorKind::MissingRequiredArgument, text));
         }
+        Ok(())
+    }
+
+    /// Where nothing else says where clients connect and which servers there are, the file at the usual
+    /// place does, if it is there.
+    fn choose_usual_file(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let is_given = |flag: &&&str| matches.value_source(flag).is_some();
+        let is_said =
+            { ["config", "keepalived"].iter().chain(&SOURCES) }.any(|flag| is_given(&flag));
+        // What can not be looked for may be there: reading it tells why it can not be read.
+        if is_said || !Path::new(USUAL_FILE).try_exists().unwrap_or(true) {
+            return Ok(());
+        }
+        if let Some(flag) = COMMON.iter().find(is_given) {
+            let name = match matches.value_source(flag) {
+                Some(ValueSource::EnvVariable) => variable(flag),
+                _ => format!("--{}", flag.replace('_', "-")),
+            };
+            let text = format!(
+                "{USUAL_FILE} is there, and {name} is given: write it into the file, or say by --listen and \
+                 --backend what else is in it\n"
+            );
+            return Err(Cli::command().error(clap::error::ErrorKind::ArgumentConflict, text));
+        }
+        self.config = Some(PathBuf::from(USUAL_FILE));
         Ok(())
     }
 
@@ -116,6 +151,17 @@ impl Source {
                 ExitCode::from(exit::CONFIG)
             }
         }
+    }
+
+    /// What the command line or the environment says of the admin address.
+    pub(super) fn said_admin(&self) -> Option<&str> {
+        self.common.admin.as_deref()
+    }
+
+    /// Where the configuration says that /metrics and /healthz are served, if it says so and has no mistake.
+    pub(super) fn admin(self) -> Result<Option<SocketAddr>, Vec<String>> {
+        let checked = self.read(|_| {})?;
+        Ok(checked.config.admin.address)
     }
 
     /// The configuration as it is now, for a reload.
@@ -149,9 +195,14 @@ impl Source {
                 import::doubts(&import).for_each(|finding| doubt(&finding.to_string()));
                 import.check(&surroundings)
             }
+            (None, None) if self.says_nothing() => return Err(vec![NO_CONFIGURATION.to_owned()]),
             (None, None) => self.into_args().check(&surroundings),
         };
         checked.map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    fn says_nothing(&self) -> bool {
+        self.listen.is_empty() && self.backend.is_empty() && self.algorithm.is_none()
     }
 
     fn into_args(self) -> Args {

@@ -64,16 +64,20 @@ pub fn diff(before: &Config, after: &Config) -> Vec<Change> {
 pub fn keep_what_needs_a_restart(before: &Config, after: &mut Config) {
     after.log.format = before.log.format;
     after.log.file.clone_from(&before.log.file);
+    after.transfer_log.clone_from(&before.transfer_log);
     after.process.clone_from(&before.process);
 }
 
 /// Where [`keep_what_needs_a_restart`] keeps something.
-const NEEDS_RESTART: [&str; 5] = [
+const NEEDS_RESTART: [&str; 8] = [
     "log.format",
     "log.file",
+    "transfer_log.format",
+    "transfer_log.file",
     "process.user",
     "process.privileged_ports",
     "process.sandbox",
+    "process.handover",
 ];
 
 /// Tables that repeat: what they are called, and how one of them is known.

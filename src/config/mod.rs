@@ -61,6 +61,8 @@ pub struct Config {
     pub admin: Admin,
     /// How logs are written.
     pub log: Log,
+    /// Where transfers are written down.
+    pub transfer_log: TransferLog,
 }
 
 /// A VIP and port where clients connect, and how their data connections are made.
@@ -122,6 +124,9 @@ pub struct Process {
     pub privileged_ports: bool,
     /// Whether it gives up gaining privileges, and what else the kernel can keep it from.
     pub sandbox: bool,
+    /// The absolute path of the Unix socket at which a newer process takes over from it, and it from an
+    /// older one.
+    pub handover: Option<PathBuf>,
 }
 
 /// Where ftplb tells of itself and takes orders.
@@ -131,6 +136,26 @@ pub struct Admin {
     pub address: Option<SocketAddr>,
     /// Where orders are taken, if anywhere.
     pub api: Option<ApiAddress>,
+    /// What the status page at the admin address shows.
+    pub page: Page,
+}
+
+/// What the status page shows, and to whom: whoever reaches the admin address.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Page {
+    /// Everything, live sessions with client addresses, user and file names included.
+    Full,
+    /// Listeners, pools and backends: what the metrics tell, and why checks fail.
+    Summary,
+    /// There is none.
+    #[default]
+    Off,
+}
+
+impl Admin {
+    /// Where metrics and health are served unless something else is said, by a port beside those that
+    /// exporters of Prometheus commonly use.
+    pub const USUAL_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9121);
 }
 
 /// Where orders are taken: only from this host.
@@ -160,6 +185,24 @@ pub enum LogFormat {
     Json,
     /// Text.
     Text,
+}
+
+/// Where transfers are written down.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TransferLog {
+    /// The form of its lines.
+    pub format: TransferFormat,
+    /// The file, if there is to be one.
+    pub file: Option<PathBuf>,
+}
+
+/// The form of a line of the transfer log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TransferFormat {
+    /// One JSON object.
+    Json,
+    /// That of wu-ftpd, which xferlog(5) describes.
+    Xferlog,
 }
 
 impl PeerCheck {

@@ -19,7 +19,10 @@ use super::file::{Node, Value};
 use super::problem::Mistake;
 use super::reader::Section;
 use super::value::{self, count, word};
-use super::{Access, Admin, Config, Listener, Log, LogFormat, PeerCheck, PortAddress, Process};
+use super::{
+    Access, Admin, Config, Listener, Log, LogFormat, Page, PeerCheck, PortAddress, Process,
+    TransferFormat, TransferLog,
+};
 
 /// The whole configuration.
 pub(super) fn config(s: &mut Section<'_>) -> Config {
@@ -33,6 +36,7 @@ pub(super) fn config(s: &mut Section<'_>) -> Config {
         process: s.table("process", process),
         admin: s.switch("admin", false, admin).unwrap_or_default(),
         log: s.table("log", log),
+        transfer_log: s.table("transfer_log", transfer_log),
         pools,
     }
 }
@@ -96,15 +100,23 @@ fn peer_check(s: &mut Section<'_>) -> PeerCheck {
 }
 
 fn admin(s: &mut Section<'_>) -> Admin {
-    let default = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), ADMIN_PORT);
+    let default = Admin::USUAL_ADDRESS;
     let address = |node: &Node| match node.value {
         // An API does without metrics.
         Value::Boolean(false) => Ok(None),
-        _ => value::listen_address(ADMIN_PORT)(node).map(Some),
+        _ => value::listen_address(default.port())(node).map(Some),
+    };
+    let address = s.or("address", address, Some(default));
+    // Who is called whom is for this host's operators, not for everybody in Prometheus' network.
+    let page = match address {
+        Some(address) if address.ip().is_loopback() => Page::Full,
+        Some(_) => Page::Summary,
+        None => Page::Off,
     };
     Admin {
-        address: s.or("address", address, Some(default)),
+        address,
         api: s.optional("api", value::api_address(API_PORT)),
+        page: s.or("page", word(&PAGE), page),
     }
 }
 
@@ -116,6 +128,7 @@ fn process(s: &mut Section<'_>) -> Process {
         user,
         privileged_ports: s.or("privileged_ports", value::boolean, true),
         sandbox: s.or("sandbox", value::boolean, sandbox),
+        handover: s.optional("handover", value::socket_path),
     }
 }
 
@@ -123,6 +136,13 @@ fn log(s: &mut Section<'_>) -> Log {
     Log {
         format: s.or("format", word(&LOG_FORMAT), LogFormat::Text),
         filter: s.or("filter", filter, "info".to_owned()),
+        file: s.optional("file", value::text).map(PathBuf::from),
+    }
+}
+
+fn transfer_log(s: &mut Section<'_>) -> TransferLog {
+    TransferLog {
+        format: s.or("format", word(&TRANSFER_FORMAT), TransferFormat::Json),
         file: s.optional("file", value::text).map(PathBuf::from),
     }
 }
@@ -141,6 +161,17 @@ fn filter(node: &Node) -> Result<String, Mistake> {
 pub(super) const LOG_FORMAT: [(&str, LogFormat); 2] =
     [("text", LogFormat::Text), ("json", LogFormat::Json)];
 
+pub(super) const TRANSFER_FORMAT: [(&str, TransferFormat); 2] = [
+    ("json", TransferFormat::Json),
+    ("xferlog", TransferFormat::Xferlog),
+];
+
+pub(super) const PAGE: [(&str, Page); 3] = [
+    ("full", Page::Full),
+    ("summary", Page::Summary),
+    ("off", Page::Off),
+];
+
 pub(super) const PORT_ADDRESS: [(&str, PortAddress); 2] = [
     ("reject", PortAddress::Reject),
     ("use_control_ip", PortAddress::UseControlIp),
@@ -152,10 +183,7 @@ const PEER_CHECK: [(&str, PeerCheck); 2] = [("strict", PeerCheck::Strict), ("off
 /// two listeners with port 0 are in each other's way.
 const STAND_IN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
-/// Beside the ports that exporters of Prometheus commonly use.
-const ADMIN_PORT: u16 = 9121;
-
-/// Beside it.
+/// Beside that of metrics and health.
 const API_PORT: u16 = 9122;
 
 const MILLISECOND: Duration = Duration::from_millis(1);

@@ -15,8 +15,10 @@ use self::bounds::{show_limits, show_timeouts};
 use self::page::{Page, inline, list, name_of, number, switch, text};
 use self::pool::show_pool;
 use self::script::show_scripts;
-use super::sections::{LOG_FORMAT, PORT_ADDRESS};
-use super::{Access, Admin, ApiAddress, Config, Listener, Log, PeerCheck, Pool, Process};
+use super::sections::{LOG_FORMAT, PAGE, PORT_ADDRESS, TRANSFER_FORMAT};
+use super::{
+    Access, Admin, ApiAddress, Config, Listener, Log, PeerCheck, Pool, Process, TransferLog,
+};
 
 /// `config` as TOML. [`super::check::check`] reads it back as the same configuration but for secrets.
 pub fn show(config: &Config) -> String {
@@ -29,6 +31,7 @@ pub fn show(config: &Config) -> String {
         process,
         admin,
         log,
+        transfer_log,
     } = config;
     let mut page = Page::default();
     // A key of the root stands before the first table.
@@ -50,6 +53,7 @@ pub fn show(config: &Config) -> String {
         show_admin(&mut page, admin);
     }
     show_log(&mut page, log);
+    show_transfer_log(&mut page, transfer_log);
     page.finish()
 }
 
@@ -58,15 +62,24 @@ fn show_process(page: &mut Page, process: &Process) {
         user,
         privileged_ports,
         sandbox,
+        handover,
     } = process;
     page.header("[process]");
     page.optional("user", user.as_ref().map(text));
     page.line("privileged_ports", privileged_ports);
     page.line("sandbox", sandbox);
+    page.optional(
+        "handover",
+        handover.as_ref().map(|path| text(path.display())),
+    );
 }
 
 fn show_admin(page: &mut Page, admin: &Admin) {
-    let Admin { address, api } = admin;
+    let Admin {
+        address,
+        api,
+        page: of,
+    } = admin;
     page.header("[admin]");
     page.line("address", switch(address.as_ref(), |address| text(address)));
     let api = api.as_ref().map(|api| match api {
@@ -74,6 +87,7 @@ fn show_admin(page: &mut Page, admin: &Admin) {
         ApiAddress::Unix(path) => text(path.display()),
     });
     page.optional("api", api);
+    page.line("page", name_of(&PAGE, *of));
 }
 
 fn show_listener(page: &mut Page, listener: &Listener, pools: &[Pool]) {
@@ -122,6 +136,13 @@ fn show_log(page: &mut Page, log: &Log) {
     page.header("[log]");
     page.line("format", name_of(&LOG_FORMAT, *format));
     page.line("filter", text(filter));
+    page.optional("file", file.as_ref().map(|file| text(file.display())));
+}
+
+fn show_transfer_log(page: &mut Page, log: &TransferLog) {
+    let TransferLog { format, file } = log;
+    page.header("[transfer_log]");
+    page.line("format", name_of(&TRANSFER_FORMAT, *format));
     page.optional("file", file.as_ref().map(|file| text(file.display())));
 }
 

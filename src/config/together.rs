@@ -34,6 +34,7 @@ pub(super) fn judge(config: &mut Config, surroundings: &Surroundings, problems: 
     judge_pools(config, problems);
     judge_checks(config, problems);
     judge_process(config, problems);
+    judge_logs(config, problems);
     judge_buffers(config, problems);
     judge_timeouts(config, problems);
     judge_descriptors(config, surroundings, problems);
@@ -55,6 +56,16 @@ fn judge_listeners(config: &Config, problems: &Problems<'_>) {
             let mistake = Mistake::new(format!("has no use: {ip} serves IPv6 only"), hint);
             problems.error(&listener_key(index, "advertise"), mistake);
         }
+    }
+}
+
+/// Lines of two forms in one file are of no use to anybody.
+fn judge_logs(config: &Config, problems: &Problems<'_>) {
+    let transfers = &config.transfer_log.file;
+    if transfers.is_some() && *transfers == config.log.file {
+        let mistake = Mistake::new("is log.file too", "name another file for the transfers");
+        let key = Key::of("transfer_log").field("file");
+        problems.error(&key, mistake);
     }
 }
 

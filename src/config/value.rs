@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub(super) use self::address::{
     FTP_PORT, api_address, backend_address, check_address, domain_name, host, host_v4,
-    listen_address, passive_ports, server_address,
+    listen_address, passive_ports, server_address, socket_path,
 };
 pub(super) use self::http::{digest, header_value, http_path, pattern, status_codes};
 pub(super) use self::network::network;

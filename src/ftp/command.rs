@@ -111,12 +111,16 @@ pub enum Verb {
     Auth,
     /// Clear the control connection of its protection (RFC 2228).
     Ccc,
+    /// Go to the parent directory (RFC 959), also spelt `XCUP`.
+    Cdup,
     /// Custom extended passive replies, which carry an address (lftp, P9).
     Cepr,
     /// A confidential command (RFC 2228).
     Conf,
     /// Passive with the server as TLS client, for server-to-server transfers.
     Cpsv,
+    /// Go to a directory (RFC 959), also spelt `XCWD`.
+    Cwd,
     /// A private command (RFC 2228).
     Enc,
     /// Active data endpoint of any family (RFC 2428).
@@ -157,6 +161,8 @@ pub enum Verb {
     Port,
     /// Protection level of data connections (RFC 2228).
     Prot,
+    /// Tell the directory (RFC 959), also spelt `XPWD`.
+    Pwd,
     /// Log out (RFC 959).
     Quit,
     /// Start the session over (RFC 959).
@@ -177,6 +183,8 @@ pub enum Verb {
     Stor,
     /// Upload under a name of the server's choice (RFC 959).
     Stou,
+    /// Representation of the data (RFC 959).
+    Type,
     /// Any other verb.
     Unknown,
     /// User name (RFC 959).
@@ -218,9 +226,11 @@ impl Verb {
             Self::Appe => "APPE",
             Self::Auth => "AUTH",
             Self::Ccc => "CCC",
+            Self::Cdup => "CDUP",
             Self::Cepr => "CEPR",
             Self::Conf => "CONF",
             Self::Cpsv => "CPSV",
+            Self::Cwd => "CWD",
             Self::Enc => "ENC",
             Self::Eprt => "EPRT",
             Self::Epsv => "EPSV",
@@ -241,6 +251,7 @@ impl Verb {
             Self::Pbsz => "PBSZ",
             Self::Port => "PORT",
             Self::Prot => "PROT",
+            Self::Pwd => "PWD",
             Self::Quit => "QUIT",
             Self::Rein => "REIN",
             Self::Rest => "REST",
@@ -251,6 +262,7 @@ impl Verb {
             Self::Stat => "STAT",
             Self::Stor => "STOR",
             Self::Stou => "STOU",
+            Self::Type => "TYPE",
             Self::Unknown => "other",
             Self::User => "USER",
         }
@@ -269,9 +281,11 @@ impl Verb {
             b"APPE" => Self::Appe,
             b"AUTH" => Self::Auth,
             b"CCC" => Self::Ccc,
+            b"CDUP" | b"XCUP" => Self::Cdup,
             b"CEPR" => Self::Cepr,
             b"CONF" => Self::Conf,
             b"CPSV" => Self::Cpsv,
+            b"CWD" | b"XCWD" => Self::Cwd,
             b"ENC" => Self::Enc,
             b"EPRT" => Self::Eprt,
             b"EPSV" => Self::Epsv,
@@ -292,6 +306,7 @@ impl Verb {
             b"PBSZ" => Self::Pbsz,
             b"PORT" => Self::Port,
             b"PROT" => Self::Prot,
+            b"PWD" | b"XPWD" => Self::Pwd,
             b"QUIT" => Self::Quit,
             b"REIN" => Self::Rein,
             b"REST" => Self::Rest,
@@ -302,6 +317,7 @@ impl Verb {
             b"STAT" => Self::Stat,
             b"STOR" => Self::Stor,
             b"STOU" => Self::Stou,
+            b"TYPE" => Self::Type,
             b"USER" => Self::User,
             _ => Self::Unknown,
         }

@@ -1,6 +1,7 @@
 //! What this host gives a process: ports and descriptors, and whether it has run out of them.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 
 use nix::errno::Errno;
@@ -34,6 +35,17 @@ pub fn raise_descriptor_limit() -> Option<u64> {
     }
 }
 
+/// Whether an address is one of this host's. No packet is sent: what a host sends to an address of its own
+/// comes from that address.
+pub fn has(ip: Ipv4Addr) -> bool {
+    let source = || {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.connect((ip, DISCARD))?;
+        socket.local_addr()
+    };
+    source().is_ok_and(|source: SocketAddr| source.ip() == ip)
+}
+
 /// Whether something failed because this host or process has too few descriptors, ports for outgoing
 /// connections, or memory. That says nothing of the peer, whom nobody has asked.
 pub fn is_short(error: &io::Error) -> bool {
@@ -41,4 +53,21 @@ pub fn is_short(error: &io::Error) -> bool {
         error.raw_os_error().map(Errno::from_raw),
         Some(Errno::EADDRNOTAVAIL | Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)
     )
+}
+
+/// A port that must be named, and does not matter.
+const DISCARD: u16 = 9;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_knows_its_own_addresses() {
+        assert!(has(Ipv4Addr::LOCALHOST));
+        assert!(has(Ipv4Addr::new(127, 1, 2, 3)));
+        // A broadcast address, and one for documentation.
+        assert!(!has(Ipv4Addr::BROADCAST));
+        assert!(!has(Ipv4Addr::new(192, 0, 2, 1)));
+    }
 }

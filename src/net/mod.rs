@@ -7,13 +7,16 @@ pub mod alarm;
 pub mod connection;
 pub mod dial;
 pub mod host;
+pub mod inherit;
 pub mod leg;
+pub mod passing;
 pub mod ports;
 mod pump;
 pub mod relay;
 pub mod socket;
 mod splice;
 pub mod stream;
+pub mod unix;
 
 #[cfg(test)]
 mod testing;

@@ -21,7 +21,7 @@
 
 mod quarantine;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -33,6 +33,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
+pub use self::quarantine::Key;
 use self::quarantine::Quarantine;
 use super::connection::{Connection, Listener};
 use super::dial::poll_arrival;
@@ -200,9 +201,38 @@ impl PassivePorts {
         self.table().clients.values().sum()
     }
 
+    /// Ports of the range.
+    pub fn size(&self) -> usize {
+        self.table().rules.range.len()
+    }
+
+    /// Ports that the client who is worst off can not have now: those it waits on, and those that it did not use
+    /// lately. Where ports are not shared, those that anybody waits on.
+    pub fn taken(&self) -> usize {
+        let mut table = self.table();
+        table.quarantine.forget_old(Instant::now());
+        table.taken()
+    }
+
     /// Connections that were reset because no lease was waiting for their address (P12).
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// The ports that clients gave up after `since`, each with its client: for another process that leases
+    /// ports of the same addresses.
+    pub fn given_up(&self, since: Option<Instant>) -> Vec<Key> {
+        let mut table = self.table();
+        table.quarantine.forget_old(Instant::now());
+        table.quarantine.added_after(since)
+    }
+
+    /// Keeps a port from a client's sessions for a while, whose late connection was for another process.
+    pub fn keep_from(&self, (address, client): Key) {
+        let mut table = self.table();
+        table
+            .quarantine
+            .add((address, client), NO_SESSION, Instant::now());
     }
 
     /// Adds `slot` to the port's listener, opening it if there is none. False when this client can not
@@ -346,6 +376,21 @@ struct Table {
 }
 
 impl Table {
+    fn taken(&self) -> usize {
+        let is_shared = self.rules.peer_check == PeerCheck::Strict;
+        let waiting = { self.open.iter() }.flat_map(|(address, shared)| {
+            let clients = shared.room.clients();
+            clients.into_iter().map(|client| (*address, client))
+        });
+        let resting = self.quarantine.keys().filter(|_| is_shared);
+        let mut taken: HashMap<_, HashSet<SocketAddr>> = HashMap::new();
+        for (address, client) in waiting.chain(resting) {
+            let whose = (address.ip(), is_shared.then_some(client));
+            taken.entry(whose).or_default().insert(address);
+        }
+        { taken.values() }.map(HashSet::len).max().unwrap_or(0)
+    }
+
     /// Ends the wait of `slot`, and closes the listener that nobody waits on any more. False when it
     /// did not wait.
     fn remove(&mut self, address: SocketAddr, slot: &Arc<Slot>) -> bool {
@@ -410,6 +455,10 @@ impl Room {
             .map(Arc::clone)
     }
 
+    fn clients(&self) -> Vec<IpAddr> {
+        lock(&self.0).iter().map(|slot| slot.client).collect()
+    }
+
     fn is_empty(&self) -> bool {
         lock(&self.0).is_empty()
     }
@@ -468,6 +517,9 @@ fn open(address: SocketAddr) -> io::Result<Listener> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// The sessions of a process are counted from 1.
+const NO_SESSION: u64 = 0;
 
 /// Random draws before every port is looked at: enough unless nine of ten ports are taken.
 const TRIES: usize = 32;

@@ -1,4 +1,5 @@
-//! What Prometheus, orchestrators and operators ask over HTTP: `/metrics`, `/healthz`, `/readyz`.
+//! What Prometheus, orchestrators and operators ask over HTTP: `/metrics`, `/healthz`, `/readyz`, and the status
+//! page at `/`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ops::bounded::Bounded;
 use crate::ops::browsers;
 use crate::ops::fleet::Fleet;
+use crate::ops::page;
 use crate::telemetry::metrics;
 
 /// Answers until told to stop.
@@ -24,7 +26,8 @@ pub async fn serve(listener: TcpListener, fleet: Arc<Fleet>, stop: CancellationT
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(scrape))
-        .with_state(fleet)
+        .with_state(Arc::clone(&fleet))
+        .merge(page::routes(fleet))
         .layer(middleware::from_fn_with_state(is_local, browsers::keep_out));
     let served =
         axum::serve(Bounded::new(listener), router).with_graceful_shutdown(stop.cancelled_owned());
@@ -35,17 +38,8 @@ pub async fn serve(listener: TcpListener, fleet: Arc<Fleet>, stop: CancellationT
 
 /// Whether a new session would be served: for load balancers in front and for orchestrators.
 async fn ready(State(fleet): State<Arc<Fleet>>) -> impl IntoResponse {
-    if fleet.is_draining() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
-    }
-    let now = Instant::now();
-    let services = fleet.services.load();
-    let without = { services.iter() }.find(|service| !service.pool.snapshot(now).is_available());
-    match without {
-        Some(service) => {
-            let text = format!("pool {} has no backend that is up\n", service.pool.name());
-            (StatusCode::SERVICE_UNAVAILABLE, text)
-        }
+    match fleet.not_ready(Instant::now()) {
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
         None => (StatusCode::OK, "ready\n".to_owned()),
     }
 }

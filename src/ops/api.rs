@@ -55,7 +55,8 @@ pub async fn serve(socket: ApiSocket, fleet: Arc<Fleet>, stop: CancellationToken
                 .with_graceful_shutdown(stop.cancelled_owned())
                 .await
         }
-        Bound::Unix(listener, _file) => {
+        Bound::Unix(socket) => {
+            let (listener, _file) = socket.into_parts();
             let guard = middleware::from_fn_with_state(Door::Unix, guard::check);
             let service = router(fleet).layer(guard);
             let service = service.into_make_service_with_connect_info::<Asker>();

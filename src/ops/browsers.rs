@@ -43,7 +43,7 @@ fn refuse(is_local: bool, headers: &HeaderMap) -> Option<&'static str> {
 }
 
 /// Whether no name server is asked for `host`, with or without a port.
-fn cannot_be_rebound(host: &str) -> bool {
+pub(super) fn cannot_be_rebound(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next(),
         None => host.split(':').next(),

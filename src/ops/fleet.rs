@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::Page;
 use crate::config::diff::Change;
 use crate::net::ports::PassivePorts;
 use crate::ops::checks::Checks;
@@ -15,6 +16,7 @@ use crate::ops::members::Members;
 use crate::ops::notify::Notifier;
 use crate::proxy::service::{ProcessParts, Service};
 use crate::telemetry::log::Dropped;
+use crate::telemetry::transfer_log::TransferLog;
 
 /// Everything that runs beside its tasks.
 pub struct Fleet {
@@ -34,6 +36,8 @@ pub struct Fleet {
     pub services: ArcSwap<Vec<Arc<Service>>>,
     /// Listeners that were removed, while sessions of theirs live.
     listeners_leaving: Mutex<Vec<LeavingListener>>,
+    /// What the status page shows.
+    pub page: ArcSwap<Page>,
     draining: AtomicBool,
     reloader: mpsc::Sender<Reload>,
     log_dropped: Dropped,
@@ -53,17 +57,25 @@ struct LeavingListener {
 
 impl Fleet {
     /// A fleet without pools and listeners. Whoever has the other end of `reloader` changes it;
-    /// `log_dropped` counts the log lines that were not written.
-    pub fn new(reloader: mpsc::Sender<Reload>, log_dropped: Dropped) -> Self {
+    /// `log_dropped` counts the log lines that were not written; `transfers` takes those that end.
+    pub fn new(
+        reloader: mpsc::Sender<Reload>,
+        log_dropped: Dropped,
+        transfers: Option<TransferLog>,
+    ) -> Self {
         Self {
             since: Instant::now(),
-            process: ProcessParts::default(),
+            process: ProcessParts {
+                transfers,
+                ..ProcessParts::default()
+            },
             checks: Arc::default(),
             notifier: Arc::default(),
             pools: ArcSwap::default(),
             leaving: ArcSwap::default(),
             services: ArcSwap::default(),
             listeners_leaving: Mutex::default(),
+            page: ArcSwap::default(),
             draining: AtomicBool::new(false),
             reloader,
             log_dropped,
@@ -78,6 +90,17 @@ impl Fleet {
     /// Whether that is so.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Why a new session would not be served; `None` if it would.
+    pub fn not_ready(&self, now: Instant) -> Option<String> {
+        if self.is_draining() {
+            return Some("draining".to_owned());
+        }
+        let services = self.services.load();
+        let without =
+            { services.iter() }.find(|service| !service.pool.snapshot(now).is_available());
+        without.map(|service| format!("pool {} has no backend that is up", service.pool.name()))
     }
 
     /// Goes on with the configuration as it is now, and says what that has changed; or says everything that
@@ -128,6 +151,8 @@ impl Fleet {
         let metrics = &self.process.metrics;
         metrics.set_sessions_before_login(self.process.sessions.before_login());
         metrics.set_log_lines_dropped(self.log_dropped.lines());
+        let transfers = self.process.transfers.as_ref();
+        metrics.set_transfer_log_lines_dropped(transfers.map_or(0, TransferLog::dropped));
     }
 
     /// Looks after what leaves, and tells of what was kept back, until told to stop.

@@ -2,8 +2,9 @@
 //!
 //! `fleet` is what runs: listeners, and the `members` of each pool with their `checks` (each a `probe` from
 //! time to time), those that are found by name (`discover`), and the scripts that hear of changes
-//! (`notify`). `admin` answers over HTTP; so does `api`, which takes orders and tells more (`status`, from the
-//! `journal` of each pool among others).
+//! (`notify`). `admin` answers over HTTP, with a `page` for people; so does `api`, which takes orders. What both
+//! tell is `status`, made by a `survey` of what runs and of what the `journal` of each pool remembers. `systemd`
+//! hears of it all, where it started the process.
 
 pub mod admin;
 pub mod api;
@@ -15,6 +16,9 @@ pub mod fleet;
 pub mod journal;
 pub mod members;
 pub mod notify;
+mod page;
 pub mod probe;
 pub mod script;
 pub mod status;
+mod survey;
+pub mod systemd;

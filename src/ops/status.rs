@@ -18,8 +18,12 @@ pub struct Status {
     pub uptime_seconds: f64,
     /// It is stopping: no new sessions are taken.
     pub draining: bool,
+    /// Why `/readyz` says no; `null` while it says yes.
+    pub not_ready: Option<String>,
     /// Sessions of all listeners.
     pub sessions: usize,
+    /// Sessions that are left in the process that this one took over from.
+    pub older_sessions: usize,
     /// How long silence may last.
     pub timeouts: TimeoutStatus,
     /// Where clients connect, in the order of the configuration.
@@ -48,10 +52,18 @@ pub struct ListenerStatus {
     pub sessions: usize,
     /// Passive ports that are promised to a client now.
     pub leases: usize,
+    /// Passive ports that the client who is worst off can not have now: clients may share one.
+    pub passive_ports_taken: usize,
+    /// How many passive ports there are.
+    pub passive_ports: usize,
 }
 
 /// The backends behind a listener.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one question each, which others ask over the wire"
+)]
 pub struct PoolStatus {
     /// Its name.
     pub name: String,
@@ -63,6 +75,8 @@ pub struct PoolStatus {
     pub scheduler: String,
     /// How clients come back to their backend, if they do.
     pub affinity: Option<AffinityRuleStatus>,
+    /// A backend could be picked.
+    pub available: bool,
     /// Enough of it is alive.
     pub quorum: bool,
     /// New sessions go to the sorry server, because the quorum is lost.
@@ -157,7 +171,7 @@ pub struct CheckStatus {
 pub struct SessionList {
     /// How many there are of those that were asked for.
     pub total: usize,
-    /// The oldest of them, at most as many as were asked for.
+    /// The first of them in the order that was asked for, at most as many as were asked for.
     pub sessions: Vec<SessionStatus>,
 }
 
@@ -209,6 +223,10 @@ pub struct TransferStatus {
     pub bytes: u64,
     /// Since its command.
     pub seconds: f64,
+    /// Its file, as far as that is known: escaped, and the end of it if it is long.
+    pub file: Option<String>,
+    /// How many bytes there are, if the backend has said so.
+    pub size: Option<u64>,
 }
 
 /// The client networks that are remembered.

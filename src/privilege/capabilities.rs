@@ -9,6 +9,17 @@ use nix::sys::prctl;
 
 use super::PrivilegeError;
 
+/// Makes the right to privileged ports effective, where the process was given it and not its use. A
+/// container image gives it so, by its program's file: a file that gives the use as well is not even
+/// started where the container has not got the right.
+pub(super) fn take_up() -> Result<(), PrivilegeError> {
+    let has = |set| caps::has_cap(None, set, PORTS).map_err(failed);
+    if has(CapSet::Permitted)? && !has(CapSet::Effective)? {
+        caps::raise(None, CapSet::Effective, PORTS).map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// Gives up every capability, but for that of privileged ports if it `keeps_ports` and has it; `become_it`
 /// is called on the way, and may make this process another user's. Returns what is left, for the log.
 pub(super) fn shrink(

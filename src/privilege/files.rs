@@ -22,10 +22,10 @@ pub(super) enum Files {
     Scripts,
     /// Nothing: the kernel has no Landlock.
     NoLandlock,
-    /// No file is written but in the directory of the log, no program run, no socket made but in `sockets`.
+    /// No file is written but in the directories of the logs, no program run, no socket made but in `sockets`.
     Restricted {
-        /// The directory of the API's socket.
-        sockets: Option<PathBuf>,
+        /// The directories of the API's socket and that of the handover.
+        sockets: Vec<PathBuf>,
         /// Whether the kernel can restrict all that was asked for.
         is_whole: bool,
     },
@@ -37,9 +37,10 @@ impl Files {
         if config.runs_scripts() {
             return Ok(Self::Scripts);
         }
-        let sockets = sockets(config).map(Path::to_owned);
-        let log = config.log.file.as_deref().map(directory);
-        let status = landlock(sockets.as_deref(), log).map_err(PrivilegeError::Landlock)?;
+        let sockets: Vec<PathBuf> = sockets(config).map(Path::to_owned).collect();
+        let logs = [&config.log.file, &config.transfer_log.file];
+        let logs = logs.into_iter().flatten().map(|file| directory(file));
+        let status = landlock(&sockets, logs).map_err(PrivilegeError::Landlock)?;
         Ok(match status {
             RulesetStatus::NotEnforced => Self::NoLandlock,
             RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Self::Restricted {
@@ -61,7 +62,9 @@ impl Files {
                  restart it"
             ));
         }
-        if let Some(wanted) = sockets(config).filter(|wanted| Some(*wanted) != known.as_deref()) {
+        // The handover's own stays as it is without a restart.
+        if let Some(wanted) = api(config).filter(|wanted| !{ known.iter() }.any(|it| it == wanted))
+        {
             found.push(format!(
                 "admin.api: no socket can be made in {} any more: the sandbox that ftplb was started in does \
                  not know the directory; restart it",
@@ -84,7 +87,10 @@ impl Files {
     }
 }
 
-fn landlock(sockets: Option<&Path>, log: Option<&Path>) -> Result<RulesetStatus, RulesetError> {
+fn landlock<'a>(
+    sockets: &[PathBuf],
+    logs: impl Iterator<Item = &'a Path>,
+) -> Result<RulesetStatus, RulesetError> {
     let socket: BitFlags<_> = AccessFs::MakeSock | AccessFs::RemoveFile;
     let append = AccessFs::MakeReg | AccessFs::WriteFile;
     let restricted = Ruleset::default()
@@ -93,13 +99,19 @@ fn landlock(sockets: Option<&Path>, log: Option<&Path>) -> Result<RulesetStatus,
         .create()?
         // A directory that is not there is missed, and told of, by whoever needs it.
         .add_rules(path_beneath_rules(sockets, socket))?
-        .add_rules(path_beneath_rules(log, append))?
+        .add_rules(path_beneath_rules(logs, append))?
         .restrict_self()?;
     Ok(restricted.ruleset)
 }
 
+/// Where sockets are made.
+fn sockets(config: &Config) -> impl Iterator<Item = &Path> {
+    let handover = config.process.handover.as_deref().map(directory);
+    api(config).into_iter().chain(handover)
+}
+
 /// The directory of the API's socket, if it has one.
-fn sockets(config: &Config) -> Option<&Path> {
+fn api(config: &Config) -> Option<&Path> {
     match &config.admin.api {
         Some(ApiAddress::Unix(path)) => Some(directory(path)),
         Some(ApiAddress::Loopback(_)) | None => None,

@@ -1,12 +1,12 @@
 //! What this process may do, and how it gives that up at its start.
 //!
 //! ```text
-//!   root ── privileged ports are bound ─▶ [`Confinement::enter`] ─▶ log, runtime, threads
-//!                                           │
-//!             another user, no other groups ┤ where `process.user` says so
-//!             no capability, or one         ┤
-//!             no new privileges             ┤ where `process.sandbox` is on
-//!             files and signals (Landlock)  ┘
+//!   [`take_up`] ── privileged ports are bound ─▶ [`Confinement::enter`] ─▶ log, runtime, threads
+//!                                                  │
+//!                    another user, no other groups ┤ where `process.user` says so
+//!                    no capability, or one         ┤
+//!                    no new privileges             ┤ where `process.sandbox` is on
+//!                    files and signals (Landlock)  ┘
 //! ```
 //! Capabilities, "no new privileges" and Landlock are each thread's own, and are inherited by the threads
 //! that it starts: all of this happens while there is one. Nothing of it can be taken back.
@@ -51,8 +51,8 @@ pub enum PrivilegeError {
         /// What the system said.
         source: nix::Error,
     },
-    /// Capabilities can not be given up.
-    #[error("cannot give up capabilities")]
+    /// Capabilities can not be seen or changed.
+    #[error("cannot change the capabilities of the process")]
     Capabilities(#[source] caps::errors::CapsError),
     /// A switch of the process can not be set.
     #[error("cannot set {switch:?}: with process.sandbox = false ftplb does without")]
@@ -88,6 +88,11 @@ enum Identity {
     Became { user: String, uid: Uid, gid: Gid },
     /// Another user is configured, and only root could become it.
     NotRoot { wanted: String, uid: Uid },
+}
+
+/// Takes up what the process was given and may not use yet. To be called by its only thread.
+pub fn take_up() -> Result<(), PrivilegeError> {
+    capabilities::take_up()
 }
 
 impl Confinement {

@@ -43,10 +43,8 @@ pub(super) struct Driver {
     pub(super) waiting: Option<Box<Waiting>>,
     pub(super) seat: Option<Seat>,
     pub(super) tried: Vec<BackendId>,
-    /// When the backend's control connection stood, until it greeted.
+    /// When the backend's control connection stood, until it has keepalive.
     pub(super) connected: Option<Instant>,
-    /// Until when the backend's control connection is too young for keepalive; none once it has it.
-    pub(super) unguarded_until: Option<Instant>,
     pub(super) alarm: Alarm,
     pub(super) record: SessionRecord,
     pub(super) admission: Admission,
@@ -72,7 +70,6 @@ impl Driver {
             seat: None,
             tried: Vec::new(),
             connected: None,
-            unguarded_until: None,
             alarm: Alarm::default(),
             record: SessionRecord::new(Arc::clone(&service), Arc::clone(&admission.entry)),
             service,
@@ -190,7 +187,7 @@ impl Driver {
                     let change = self.service.pool.report_live(id, true, now);
                     self.record.note_availability(pick, change);
                     self.tried = Vec::new();
-                    let waited = self.connected.take().map(|since| now - since);
+                    let waited = self.connected.map(|since| now - since);
                     self.record.note_greeted(pick, waited.unwrap_or_default());
                     // Set once: a session has one backend from its greeting on.
                     let _first = self.admission.entry.pinned.set(Pinned {
@@ -211,7 +208,7 @@ impl Driver {
                 {
                     end.moved = connection.moved();
                 }
-                self.record.transfer(&end, now);
+                self.record.transfer(&end, self.session.backend_peer(), now);
             }
             tell => self.record.note(&tell),
         }
@@ -222,8 +219,8 @@ impl Driver {
         // Whoever is told of the end may count on the place.
         self.waiting = None;
         self.seat = None;
+        self.drop_all_connections();
         self.record.end(ending);
-        self.data.clear();
         self.backend = None;
         if ending.side == Side::Client && ending.cause == Cause::Reset {
             return;
@@ -260,8 +257,9 @@ impl Drop for Driver {
         let phase = self.session.ending_phase();
         if std::thread::panicking() {
             // Whatever panicked is not asked again.
-            self.record
-                .end(Ending::new(Side::Balancer, phase, Cause::Internal));
+            let ending = Ending::new(Side::Balancer, phase, Cause::Internal);
+            self.record.end_shown_transfer(ending, Instant::now());
+            self.record.end(ending);
             return;
         }
         let now = Instant::now();
@@ -281,5 +279,5 @@ const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What an idle session costs beside the kernel's sockets, its task and what others see of it: buffers exist only while bytes are
 /// in them (design decision 11). Raise it knowingly.
-const SESSION_BYTES: usize = 1_280;
+const SESSION_BYTES: usize = 1_272;
 const _: () = assert!(size_of::<Driver>() <= SESSION_BYTES);

@@ -9,6 +9,7 @@
 //! closes its listener and resets its legs (design decision 5).
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -134,6 +135,14 @@ impl DataConnection {
     pub(super) fn distrust_end(&mut self) {
         if let Stage::Relaying(relay) = &mut self.stage {
             relay.distrust_client_end();
+        }
+    }
+
+    /// The passive port that is promised to the client, until it has come.
+    pub(super) fn promised_port(&self) -> Option<SocketAddr> {
+        match &self.stage {
+            Stage::Leased(lease) => Some(lease.address()),
+            _ => None,
         }
     }
 

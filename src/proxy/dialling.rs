@@ -97,7 +97,6 @@ impl Driver {
                 let framer = Framer::replies(self.service.settings.limits.reply_line_bytes);
                 self.backend = Some(Party::new(ControlStream::Plain(stream), framer));
                 self.connected = Some(now);
-                self.unguarded_until = Some(now + YOUTH);
                 self.record.note_connected(&seat.pick, now - since);
                 self.session
                     .on_picked(Picked::Connected { local, peer }, now);
@@ -118,7 +117,7 @@ impl Driver {
     /// The backend's connection has lived long enough to be worth what finds out that a backend has vanished
     /// (K5): five calls, which most sessions would make for nothing.
     pub(super) fn guard_backend(&mut self) {
-        self.unguarded_until = None;
+        self.connected = None;
         let Some(backend) = &self.backend else { return };
         if let Err(error) = { &backend.stream }.keep_alive(self.service.settings.timeouts.keepalive)
         {
@@ -137,6 +136,6 @@ impl Driver {
     }
 }
 
-/// After this a backend's control connection gets keepalive. Next to the silence before the first probe it is
+/// After this, and once it has greeted, a backend's control connection gets keepalive. Next to the silence before the first probe it is
 /// little, and most sessions of scripts have ended by then.
-const YOUTH: Duration = Duration::from_secs(5);
+pub(super) const YOUTH: Duration = Duration::from_secs(5);

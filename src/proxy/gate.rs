@@ -81,6 +81,33 @@ impl Gate {
         }
     }
 
+    /// Tells the log, not too often, of a client that wants TLS (X10).
+    pub(super) fn tell_tls_refused(&self, session: u64, client: SocketAddr, now: Instant) {
+        if let Some(suppressed) = self.pass(client.ip(), "tls_refused", now) {
+            tracing::info!(
+                session, %client, suppressed,
+                "client asked for TLS and was answered 502: one that insists on it can not log in"
+            );
+        }
+    }
+
+    /// Tells the log, not too often, of a client that did not come to its passive port.
+    pub(super) fn tell_port_unused(
+        &self,
+        session: u64,
+        client: SocketAddr,
+        port: SocketAddr,
+        now: Instant,
+    ) {
+        if let Some(suppressed) = self.pass(client.ip(), "port_unused", now) {
+            tracing::info!(
+                session, %client, %port, suppressed,
+                "a passive port was not used: if that is so for many clients, the range is closed on the way or \
+                 `advertise` is wrong"
+            );
+        }
+    }
+
     /// Tells the log what was kept out of it for a minute.
     pub fn tell_more(&self, now: Instant) {
         for more in self.told.sweep(now) {
@@ -88,7 +115,7 @@ impl Gate {
             match more.of {
                 // The first of them was told as what it is.
                 Some((client, reason)) => {
-                    tracing::info!(%client, reason, events, "refused again and again: more of the same");
+                    tracing::info!(%client, reason, events, "again and again: more of the same");
                 }
                 None => {
                     tracing::warn!(events, "more was refused, of too many clients to name each");

@@ -46,16 +46,17 @@ impl Driver {
 
     pub(super) fn lease(&mut self, id: DataId) {
         let Origin { client, vip, .. } = self.admission.entry.origin;
+        let ip = self.service.data_ip(vip.ip());
         let (ports, session) = (&self.service.ports, self.admission.entry.id);
         let now = Instant::now();
         // Checks come from one address, and those of frozen backends must not stand in the others' way.
         let leased = if self.service.pins.has(client) {
-            ports.lease_anyway(vip.ip(), client.ip(), session)
+            ports.lease_anyway(ip, client.ip(), session)
         } else if !self.service.gate.may_lease(client.ip(), now) {
             self.record.note_too_many_leases(client.ip(), now);
             return self.session.on_data(id, DataEvent::Unavailable, now);
         } else {
-            ports.lease(vip.ip(), client.ip(), session)
+            ports.lease(ip, client.ip(), session)
         };
         let event = match leased {
             Ok(lease) => {
@@ -138,8 +139,18 @@ impl Driver {
 
     /// Closes what there is of a data connection.
     pub(super) fn drop_connection(&mut self, id: DataId) {
-        self.data.retain(|connection| connection.id != id);
+        if let Some(index) = { self.data.iter() }.position(|connection| connection.id == id) {
+            let connection = self.data.swap_remove(index);
+            self.record.note_dropped(&connection);
+        }
         self.note_relaying();
+    }
+
+    /// Closes what there is of all of them.
+    pub(super) fn drop_all_connections(&mut self) {
+        for connection in self.data.drain(..) {
+            self.record.note_dropped(&connection);
+        }
     }
 
     /// Shows how much the transfer under way has carried.

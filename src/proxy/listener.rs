@@ -18,13 +18,21 @@ use crate::proxy::control::Driver;
 use crate::proxy::service::Service;
 use crate::proxy::view::Origin;
 
-/// Accepts until told to stop, and then whoever the kernel has let in already. Each session is of the
-/// service of its moment. Sessions run on in `tasks`.
+/// How a listener is told to accept nobody any more.
+#[derive(Clone, Debug, Default)]
+pub struct Halt {
+    /// But whoever the kernel has let in already.
+    pub close: CancellationToken,
+    /// Nor those: another process accepts them from the same queue.
+    pub hand_over: CancellationToken,
+}
+
+/// Accepts until told to stop. Each session is of the service of its moment. Sessions run on in `tasks`.
 pub async fn serve(
     listener: TcpListener,
     service: Arc<ArcSwap<Service>>,
     tasks: TaskTracker,
-    stop: CancellationToken,
+    halt: Halt,
 ) {
     let listener = match Listener::adopt(listener) {
         Ok(listener) => listener,
@@ -38,7 +46,8 @@ pub async fn serve(
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stop.cancelled() => break,
+            () = halt.hand_over.cancelled() => return,
+            () = halt.close.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {

@@ -2,25 +2,28 @@
 
 use std::fmt::Display;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::balance::Pick;
 use crate::diagnosis::Diagnosis;
-use crate::ending::{Cause, Ending, Side};
+use crate::ending::{Cause, Ending, Phase, Side};
 use crate::ftp::command::{self, Direction, Verb};
 use crate::ftp::reply::Code;
 use crate::ftp::text::Escaped;
 use crate::health::Availability;
 use crate::net::ports::LeaseError;
+use crate::proxy::data::DataConnection;
 use crate::proxy::service::Service;
 use crate::proxy::sessions::Entry;
+use crate::proxy::view::Current;
 use crate::session::{Mode, Tell, TransferEnd};
 use crate::telemetry::metrics::{
     BackendMetrics, DataMode, LeaseRefusal, Running, TransferDirection,
 };
 use crate::telemetry::pool::tell_availability;
+use crate::telemetry::transfer_log::Transfer;
 
 /// The record of one session, from its admission to its ending.
 pub(super) struct SessionRecord {
@@ -31,7 +34,9 @@ pub(super) struct SessionRecord {
     /// Counts the session at its backend while it lives.
     running: Option<Running>,
     transferring: Vec<Running>,
-    login_failures: u32,
+    /// Up to 65,535, as every session has room for it.
+    login_failures: u16,
+    unused_ports: u16,
     has_ended: bool,
 }
 
@@ -44,6 +49,7 @@ impl SessionRecord {
             running: None,
             transferring: Vec::new(),
             login_failures: 0,
+            unused_ports: 0,
             has_ended: false,
         }
     }
@@ -181,6 +187,16 @@ impl SessionRecord {
         }
     }
 
+    /// A data connection is dropped. The commonest fault of all is a passive range that is closed on the
+    /// way, and a client that waits for it in vain leaves without a word.
+    pub(super) fn note_dropped(&mut self, connection: &DataConnection) {
+        if let Some(port) = connection.promised_port() {
+            self.unused_ports = self.unused_ports.saturating_add(1);
+            let (session, client) = (self.entry.id, self.entry.origin.client);
+            { &self.service.gate }.tell_port_unused(session, client, port, Instant::now());
+        }
+    }
+
     /// How many data connections are relaying now.
     pub(super) fn note_data(&mut self, relaying: usize) {
         self.transferring.truncate(relaying);
@@ -205,7 +221,7 @@ impl SessionRecord {
             }
             Tell::User(name) => self.entry.view().user = Escaped(name).to_string().into(),
             Tell::LoginFailed => {
-                self.login_failures += 1;
+                self.login_failures = self.login_failures.saturating_add(1);
                 if let Some(metrics) = self.metrics() {
                     metrics.login_failed();
                 }
@@ -213,14 +229,23 @@ impl SessionRecord {
                 { &self.service.gate }.tell_login_refused(session, client, Instant::now());
             }
             Tell::Denied => self.service.listener.command_denied(),
+            Tell::TlsRefused => {
+                let (session, client) = (self.entry.id, self.entry.origin.client);
+                { &self.service.gate }.tell_tls_refused(session, client, Instant::now());
+            }
             Tell::Paused(side) => self.service.listener.paused(*side),
             Tell::Greeted | Tell::BackendFailed(_) | Tell::Diagnosis(_) | Tell::Transfer(_) => {}
         }
     }
 
     /// A transfer has ended.
-    pub(super) fn transfer(&mut self, end: &TransferEnd, now: Instant) {
-        let TransferEnd {
+    pub(super) fn transfer(
+        &mut self,
+        end: &TransferEnd,
+        backend_address: Option<SocketAddr>,
+        now: Instant,
+    ) {
+        let &TransferEnd {
             verb,
             mode,
             moved,
@@ -228,7 +253,7 @@ impl SessionRecord {
             code,
             ending,
             ..
-        } = *end;
+        } = end;
         let user = {
             let mut view = self.entry.view();
             view.end_transfer(moved);
@@ -257,6 +282,65 @@ impl SessionRecord {
             seconds,
             "transfer ended"
         );
+        self.write_down(end, &user, backend_address, now);
+    }
+
+    /// In the transfer log, if there is one.
+    fn write_down(
+        &self,
+        end: &TransferEnd,
+        user: &str,
+        backend_address: Option<SocketAddr>,
+        now: Instant,
+    ) {
+        let Some(transfers) = &self.service.transfers else {
+            return;
+        };
+        let (subject, origin) = (end.subject.as_deref(), &self.entry.origin);
+        transfers.write(&Transfer {
+            session: self.entry.id,
+            client: origin.client,
+            listener: &self.service.name,
+            vip: origin.vip,
+            pool: self.service.pool.name(),
+            backend: self.backend_name(),
+            backend_address,
+            user,
+            verb: end.verb,
+            path: subject.map_or(&[], |subject| &subject.path),
+            file: subject.and_then(|subject| subject.file.as_deref()),
+            representation: subject.map(|of| of.representation).unwrap_or_default(),
+            mode: data_mode(end.mode),
+            direction: direction(end.verb),
+            moved: end.moved,
+            time: now - end.since,
+            reply: end.code,
+            ending: end.ending,
+        });
+    }
+
+    /// The transfer that others see under way has ended, and there is nobody to ask what more is known of it.
+    pub(super) fn end_shown_transfer(&mut self, ending: Ending, now: Instant) {
+        let shown = self.entry.view().transfer.take();
+        if let Some(Current {
+            verb, since, moved, ..
+        }) = shown.map(|shown| *shown)
+        {
+            let end = TransferEnd {
+                verb: Some(verb),
+                mode: None,
+                data: None,
+                moved,
+                since,
+                code: None,
+                ending: Ending {
+                    phase: Phase::Transfer,
+                    ..ending
+                },
+                subject: None,
+            };
+            self.transfer(&end, None, now);
+        }
     }
 
     /// The session has ended.
@@ -289,6 +373,7 @@ impl SessionRecord {
             phase = ending.phase.label(),
             cause = ending.cause.label(),
             login_failures = self.login_failures,
+            unused_ports = self.unused_ports,
             transfers = view.transfers,
             to_client_bytes = view.moved.to_client,
             to_backend_bytes = view.moved.to_backend,

@@ -1,12 +1,13 @@
 //! What all sessions of one listener share.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::balance::{Algorithm, Pool};
-use crate::config::{Access, Config, Listener, Waiting};
+use crate::config::{Access, Config, Listener, Page, Waiting};
+use crate::net::host;
 use crate::net::ports::PassivePorts;
 use crate::proxy::gate::Gate;
 use crate::proxy::pins::Pins;
@@ -15,6 +16,7 @@ use crate::proxy::sessions::Sessions;
 use crate::session::Settings;
 use crate::telemetry::metrics::{Leg, ListenerMetrics, Metrics, PoolMetrics};
 use crate::telemetry::sparse::Sparse;
+use crate::telemetry::transfer_log::TransferLog;
 
 /// One listener's share of the configuration, its passive ports and its pool.
 pub struct Service {
@@ -30,6 +32,9 @@ pub struct Service {
     pub pool: Arc<Pool>,
     /// The source address of connections to backends, if not the kernel's choice.
     pub source: Option<IpAddr>,
+    /// Clients are told an address of this host's own for data, which they follow or not: data connections
+    /// are taken at all of its addresses (P7).
+    advertises_itself: bool,
     /// Active data connections come from the port below the control port, or not at all (A8).
     pub strict_port20: bool,
     /// All live sessions of the process.
@@ -48,6 +53,8 @@ pub struct Service {
     pub shortages: Sparse,
     /// The same for sessions without a backend.
     pub without_backend: Sparse,
+    /// Where transfers are written down, if anywhere.
+    pub transfers: Option<TransferLog>,
     /// Where sessions are counted when they end.
     pub metrics: Arc<Metrics>,
     /// The counters of this listener.
@@ -84,6 +91,8 @@ pub struct ProcessParts {
     pub gate: Arc<Gate>,
     /// Everything that is counted.
     pub metrics: Arc<Metrics>,
+    /// Where transfers are written down, if anywhere.
+    pub transfers: Option<TransferLog>,
 }
 
 impl Service {
@@ -107,6 +116,7 @@ impl Service {
             backend_active: of_pool.map_or_else(Default::default, |pool| pool.backend_active),
             deny_commands: listener.deny_commands.clone(),
             pick_by_user: of_pool.is_some_and(|pool| pool.algorithm == Algorithm::UserHash),
+            follow_paths: process.transfers.is_some() || is_watched(config),
         };
         let (range, check) = (listener.passive_ports.clone(), listener.data_peer_check);
         let per_client = config.limits.leases_per_client;
@@ -139,15 +149,19 @@ impl Service {
             pins: Arc::clone(&pool.pins),
             waiting: of_pool.and_then(|pool| pool.waiting.clone()),
             source: of_pool.and_then(|pool| pool.source),
+            advertises_itself: listener.advertise.is_some_and(host::has),
             strict_port20: listener.strict_port20,
             sessions: Arc::clone(&process.sessions),
             metrics: Arc::clone(&process.metrics),
+            transfers: process.transfers.clone(),
         }
     }
 
     /// Writes what is known only by looking into the gauges: before every scrape.
     pub fn publish(&self) {
         self.listener.set_leases(self.ports.in_use());
+        self.listener
+            .set_passive_ports(self.ports.size(), self.ports.taken());
         self.listener.set_leases_unused(self.ports.unused());
         self.listener
             .set_peers_refused(Leg::Client, self.ports.refused());
@@ -155,8 +169,21 @@ impl Service {
         self.listener.set_peers_refused(Leg::Backend, refused);
     }
 
+    /// Where passive data connections of a session at `vip` are taken.
+    pub(super) fn data_ip(&self, vip: IpAddr) -> IpAddr {
+        if self.advertises_itself && vip.is_ipv4() {
+            return Ipv4Addr::UNSPECIFIED.into();
+        }
+        vip
+    }
+
     /// How long a data connection may stand still (O3).
     pub(super) fn data_idle(&self) -> Duration {
         self.settings.timeouts.data_idle
     }
+}
+
+/// Whether what sessions transfer is shown to anybody.
+fn is_watched(config: &Config) -> bool {
+    config.admin.api.is_some() || config.admin.page == Page::Full
 }

@@ -9,6 +9,8 @@ use std::time::Instant;
 
 use crate::ending::{Moved, Phase};
 use crate::ftp::command::Verb;
+use crate::ftp::text::Legible;
+use crate::session::{Subject, Underway};
 
 /// What of a session never changes.
 #[derive(Clone, Debug)]
@@ -45,7 +47,7 @@ pub struct View {
 }
 
 /// A transfer under way.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Current {
     /// Its command.
     pub verb: Verb,
@@ -53,6 +55,37 @@ pub struct Current {
     pub since: Instant,
     /// What has crossed so far.
     pub moved: Moved,
+    /// Its file, as far as that is known: escaped, and not longer than a line or two.
+    pub file: Box<str>,
+    /// How many bytes the backend says there are, if it does.
+    pub size: Option<u64>,
+    has_begun: bool,
+}
+
+impl Current {
+    fn new(of: Underway<'_>) -> Self {
+        let mut current = Self {
+            verb: of.verb,
+            since: of.since,
+            moved: Moved::default(),
+            file: Box::default(),
+            size: None,
+            has_begun: of.has_begun,
+        };
+        current.describe(of.subject);
+        current
+    }
+
+    fn describe(&mut self, subject: Option<&Subject>) {
+        let Some(subject) = subject else { return };
+        let path = subject.file.as_ref().unwrap_or(&subject.path);
+        // The end of a path tells more than its beginning.
+        let end = path.len().saturating_sub(MAX_FILE_BYTES);
+        let mark = if end > 0 { "..." } else { "" };
+        let shown = path.get(end..).unwrap_or_default();
+        self.file = format!("{mark}{}", Legible(shown)).into();
+        self.size = subject.size;
+    }
 }
 
 impl View {
@@ -76,13 +109,15 @@ impl View {
     }
 
     /// Which transfer is under way. One that is known keeps what it has carried.
-    pub(super) fn set_transfer(&mut self, transfer: Option<(Verb, Instant)>) {
-        let known = self.transfer.as_ref().map(|of| (of.verb, of.since));
-        if known != transfer {
-            self.transfer = transfer.map(|(verb, since)| {
-                let moved = Moved::default();
-                Box::new(Current { verb, since, moved })
-            });
+    pub(super) fn set_transfer(&mut self, transfer: Option<Underway<'_>>) {
+        match (&mut self.transfer, transfer) {
+            (Some(known), Some(of)) if (known.verb, known.since) == (of.verb, of.since) => {
+                if of.has_begun && !known.has_begun {
+                    known.has_begun = true;
+                    known.describe(of.subject);
+                }
+            }
+            (_, other) => self.transfer = other.map(|of| Box::new(Current::new(of))),
         }
     }
 
@@ -95,6 +130,9 @@ impl View {
     }
 }
 
+/// Bytes of a path that is shown: some lines of a screen.
+const MAX_FILE_BYTES: usize = 256;
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -105,7 +143,13 @@ mod tests {
     fn a_transfer_keeps_what_it_has_carried_until_it_ends() {
         let now = Instant::now();
         let mut view = View::new(now);
-        view.set_transfer(Some((Verb::Stor, now)));
+        let underway = |since, has_begun, subject| Underway {
+            verb: Verb::Stor,
+            since,
+            has_begun,
+            subject,
+        };
+        view.set_transfer(Some(underway(now, false, None)));
         let moved = Moved {
             to_client: 0,
             to_backend: 7,
@@ -113,14 +157,24 @@ mod tests {
         if let Some(transfer) = &mut view.transfer {
             transfer.moved = moved;
         }
-        view.set_transfer(Some((Verb::Stor, now)));
+        let path = [b"/".as_slice(), &[b'a'; MAX_FILE_BYTES], b"\n"].concat();
+        let subject = Subject {
+            path: path.into(),
+            size: Some(9),
+            ..Subject::default()
+        };
+        view.set_transfer(Some(underway(now, true, Some(&subject))));
+        let current = view.transfer.clone().unwrap();
+        assert!(current.file.starts_with("...aa") && current.file.ends_with("aa\\x0a"));
+        assert_eq!(current.size, Some(9));
         assert_eq!(view.carried(), Some(moved), "it is the same one");
         view.end_transfer(moved);
         assert_eq!(
             (view.carried(), view.transfers, view.moved),
             (None, 1, moved)
         );
-        view.set_transfer(Some((Verb::Stor, now + Duration::from_secs(1))));
+        let later = now + Duration::from_secs(1);
+        view.set_transfer(Some(underway(later, false, None)));
         assert_eq!(view.carried(), Some(Moved::default()), "another one");
     }
 }

@@ -8,6 +8,7 @@ use crate::ending::Side;
 use crate::net::connection::Connection;
 use crate::proxy::control::Driver;
 use crate::proxy::data::Happened;
+use crate::proxy::dialling::YOUTH;
 use crate::session::{DataEvent, DataId, Input, Order};
 
 /// What a session waits for.
@@ -110,7 +111,10 @@ impl Driver {
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let is_mid_line = self.client.is_mid_line();
         self.session.note_mid_line(is_mid_line.then(Instant::now));
-        if let Some(until) = self.unguarded_until {
+        if let Some(since) = self.connected
+            && self.admission.entry.pinned.get().is_some()
+        {
+            let until = since + YOUTH;
             let first = self.session.deadline().map_or(until, |at| at.min(until));
             ready!(self.alarm.poll(first.into(), cx));
             if first < until {

@@ -199,6 +199,8 @@ impl Session {
             Some(Disposition::Relay { index }) => {
                 if code.is_negative() {
                     self.look_into_refusal(index, &line);
+                } else {
+                    self.look_for_path(index, &line);
                 }
                 self.send(Side::Client, line.text, false);
             }
@@ -282,6 +284,7 @@ impl Session {
     fn end_command(&mut self, index: usize, code: Code, now: Instant) {
         if code.is_preliminary() {
             self.pending.note_preliminary(index);
+            self.settle_subject(index);
             if let Some(Expect::Transfer(TransferAsk {
                 data: Some(data), ..
             })) = self.pending.get(index)
@@ -307,13 +310,15 @@ impl Session {
                 // S12: back to before the login, on the same backend.
                 self.login = Login::None;
                 self.flags.epsv_all = false;
+                self.forget_whereabouts();
                 self.drop_associations();
                 self.phase = State::Open { greeted: now };
             }
             Expect::Active => self.on_active_reply(code, now),
             // A refusal, relayed as it is: the client has a fall-back of its own (P8, S3).
             Expect::Passive(_) => self.drop_candidate(),
-            Expect::Plain if code.is(500) || code.is(502) => self.count_error(),
+            Expect::Plain | Expect::Where(_) if code.is(500) || code.is(502) => self.count_error(),
+            Expect::Where(step) if code.is_positive() => self.take_step(step),
             // Not a word of FTP's, but the session goes on then.
             Expect::Quit if code.is_negative() => self.flags.quit = false,
             _ => {}
@@ -326,6 +331,7 @@ impl Session {
             match expect {
                 Expect::Local(reply) => self.send(Side::Client, reply, false),
                 Expect::Transfer(ask) => self.end_unanswered(ask),
+                Expect::Where(step) => self.doubt_step(&step),
                 _ => {}
             }
         }
@@ -344,6 +350,7 @@ impl Session {
         if code.is_positive() {
             self.login = Login::Done;
             self.last_activity = now;
+            self.leave_directory();
             let user = std::mem::take(&mut self.asked_user);
             self.tell(Tell::User(user));
         } else if code.is(530) {

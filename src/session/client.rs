@@ -93,10 +93,18 @@ impl Session {
             Verb::Port => self.on_port(argument, now),
             Verb::Eprt => self.on_eprt(argument, now),
             verb => match refusal(verb) {
-                Some(reply) => self.answer(reply, now),
+                Some(reply) => self.refuse(verb, reply, now),
                 None => self.forward(verb, text.clone(), interrupt, now),
             },
         }
+    }
+
+    /// Answers a command that no backend hears of.
+    pub(super) fn refuse(&mut self, verb: Verb, reply: Bytes, now: Instant) {
+        if verb == Verb::Auth {
+            self.tell(Tell::TlsRefused);
+        }
+        self.answer(reply, now);
     }
 
     /// F13: what the operator does not want.
@@ -154,14 +162,16 @@ impl Session {
             }
             verb if verb.transfer().is_some() => {
                 let data = self.use_association(now);
+                let subject = self.subject(&text);
                 Expect::Transfer(TransferAsk {
                     verb,
                     data,
                     since: now,
                     preliminary: false,
+                    subject,
                 })
             }
-            _ => Expect::Plain,
+            verb => self.step(verb, &text).map_or(Expect::Plain, Expect::Where),
         };
         self.send(Side::Backend, text, false);
         self.pending.push(expect, now);

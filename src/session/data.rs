@@ -14,6 +14,7 @@ use std::time::Instant;
 use crate::ending::{Cause, Ending, Moved, Phase, Side};
 use crate::ftp::command::{Direction, Verb};
 use crate::ftp::reply::Code;
+use crate::session::whereabouts::Subject;
 
 /// Names a data association within its session. Later ones have higher numbers.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -96,13 +97,15 @@ pub(super) struct Association {
 }
 
 /// A transfer whose last reply has come.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Answered {
     pub(super) verb: Verb,
     pub(super) since: Instant,
     pub(super) code: Code,
     /// Whether a 1yz had come before.
     pub(super) begun: bool,
+    /// What it was about, where that is wanted.
+    pub(super) subject: Option<Box<Subject>>,
 }
 
 impl Association {
@@ -192,7 +195,7 @@ impl Association {
 }
 
 /// A transfer that is over: what one log line and one increment say.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct TransferEnd {
     /// The command; `None` when data moved without one.
     pub verb: Option<Verb>,
@@ -208,13 +211,15 @@ pub struct TransferEnd {
     pub code: Option<Code>,
     /// Who ended it, when and why.
     pub ending: Ending,
+    /// What it was about, where that is wanted.
+    pub subject: Option<Box<Subject>>,
 }
 
 /// Whom to name for a transfer that was answered and whose data ended as `end`.
 pub(super) fn transfer_ending(answered: &Answered, end: Option<DataEnd>) -> Ending {
-    let Answered {
+    let &Answered {
         verb, code, begun, ..
-    } = *answered;
+    } = answered;
     if let Some(cut) = end.and_then(|end| end.cut) {
         return cut;
     }

@@ -30,6 +30,7 @@ use crate::session::leaving::Leaving;
 use crate::session::pace::Pace;
 use crate::session::pending::Pending;
 use crate::session::waiting::ClientLine;
+use crate::session::whereabouts::Whereabouts;
 use crate::session::{Action, Input, Order, Picked, Settings, Tell, replies};
 
 /// One client's session.
@@ -68,6 +69,8 @@ pub struct Session {
     pub(super) last_answer: Instant,
     /// What bounds how fast lines are read, where that is configured.
     pub(super) pace: Option<Box<Pace>>,
+    /// Where its files are, if that is wanted.
+    pub(super) whereabouts: Option<Box<Whereabouts>>,
     /// Since when an incomplete command line is held.
     pub(super) mid_line: Option<Instant>,
     actions: VecDeque<Action>,
@@ -124,6 +127,7 @@ impl Session {
     pub fn new(settings: Arc<Settings>, client: SocketAddr, vip: SocketAddr, now: Instant) -> Self {
         let limits = &settings.limits;
         let assembler = Replies::new(limits.reply_lines, limits.reply_bytes);
+        let whereabouts = settings.follow_paths.then(Box::default);
         let pace = Pace::new(limits.command_rate, limits.reply_rate, now);
         let mut session = Self {
             settings,
@@ -150,6 +154,7 @@ impl Session {
             last_activity: now,
             last_answer: now,
             pace,
+            whereabouts,
             mid_line: None,
             actions: VecDeque::new(),
         };
@@ -211,6 +216,11 @@ impl Session {
     /// The address that the backend knows this session by, once there is one (P15, A5).
     pub fn backend_local(&self) -> Option<IpAddr> {
         self.backend.map(|(local, _)| local)
+    }
+
+    /// The control address of the backend, once there is one (P2).
+    pub fn backend_peer(&self) -> Option<SocketAddr> {
+        self.backend.map(|(_, peer)| peer)
     }
 
     /// The answer to [`Action::Pick`].

@@ -35,6 +35,7 @@ mod tests;
 mod transfer;
 mod unpicked;
 mod waiting;
+mod whereabouts;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -44,6 +45,8 @@ pub use self::data::{DataId, Mode, TransferEnd};
 pub use self::machine::Session;
 #[cfg(any(fuzzing, test))]
 pub(crate) use self::simulation::simulate;
+pub use self::transfer::Underway;
+pub use self::whereabouts::Subject;
 use crate::config::{BackendActive, BackendPassive, PortAddress};
 use crate::diagnosis::Diagnosis;
 use crate::ending::{Ending, Moved, Side};
@@ -72,6 +75,8 @@ pub struct Settings {
     /// Whether the backend is picked by the user's name, and so only after USER: ftplb greets the client
     /// itself then (H5).
     pub pick_by_user: bool,
+    /// Whether it is wanted to know what transfers are about: [`TransferEnd::subject`].
+    pub follow_paths: bool,
 }
 
 /// What came from one of the two control connections.
@@ -211,6 +216,8 @@ pub enum Tell {
     User(Bytes),
     /// A command was refused because the configuration denies it (F13).
     Denied,
+    /// The client asked for TLS, which is not offered (X10).
+    TlsRefused,
     /// A side sends more lines than its rate allows, and is not read for a moment.
     Paused(Side),
     /// The backend refused a password (O7).

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use crate::ftp::command::Verb;
 use crate::ftp::reply::Code;
 use crate::session::data::DataId;
+use crate::session::whereabouts::{Step, Subject};
 
 /// What a reply is waited for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -47,6 +48,8 @@ pub(super) enum Expect {
     Transfer(TransferAsk),
     /// The reply to USER: 230 is a login.
     User,
+    /// A reply that is relayed and changes only where files are found.
+    Where(Step),
 }
 
 /// A PASV or EPSV under way to the backend.
@@ -59,7 +62,7 @@ pub(super) struct PassiveAsk {
 }
 
 /// A transfer command under way.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct TransferAsk {
     pub(super) verb: Verb,
     /// The data association at the time of the command, if there was one (S8).
@@ -67,6 +70,8 @@ pub(super) struct TransferAsk {
     pub(super) since: Instant,
     /// Whether a 1yz has come.
     pub(super) preliminary: bool,
+    /// What it is about, where that is wanted.
+    pub(super) subject: Option<Box<Subject>>,
 }
 
 /// Where in the queue the command is that a reply answers.
@@ -149,6 +154,11 @@ impl Pending {
             Expect::Transfer(ask) => Some(ask),
             _ => None,
         })
+    }
+
+    /// Everything that is not answered, oldest first, at the end of the session.
+    pub(super) fn into_all(self) -> impl Iterator<Item = Expect> {
+        self.queue.into_iter()
     }
 
     /// Whether a transfer that is not yet answered uses this association.
@@ -235,6 +245,14 @@ impl Pending {
         }
     }
 
+    /// What the transfer at `index` is about, where that is wanted.
+    pub(super) fn subject(&mut self, index: usize) -> Option<(Verb, &mut Subject)> {
+        match self.queue.get_mut(index) {
+            Some(Expect::Transfer(ask)) => Some((ask.verb, ask.subject.as_deref_mut()?)),
+            _ => None,
+        }
+    }
+
     /// The `wanted` one, as if it were the head: what stands before it is at most what ABOR left
     /// unanswered. So is a 227 or 229 believed only at the head (R4): a PASV bars what comes after it and
     /// is the last in the queue.
@@ -285,7 +303,7 @@ fn answers_ahead(code: Code, expect: &Expect, begun: bool) -> bool {
         Expect::Password | Expect::User => {
             matches!(code.value(), 202 | 230 | 232 | 300..=399) || is_refusal
         }
-        Expect::Plain => {
+        Expect::Plain | Expect::Where(_) => {
             matches!(code.value(), 200 | 202 | 211..=219 | 257 | 300..=399) || is_refusal
         }
         Expect::Quit => code.is(221),

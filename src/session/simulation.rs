@@ -71,6 +71,7 @@ impl World {
             backend_active: random.pick(&[BackendActive::Active, BackendActive::Passive]),
             deny_commands: Vec::new(),
             pick_by_user: random.one_in(3),
+            follow_paths: true,
         });
         let now = Instant::now();
         let session = Session::new(Arc::clone(&settings), books::CLIENT, books::VIP, now);

@@ -13,3 +13,4 @@ mod replies;
 mod retire;
 mod talk;
 mod transfer;
+mod whereabouts;

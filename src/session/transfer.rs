@@ -9,19 +9,40 @@ use crate::session::data::{
     Answered, Association, DataEnd, DataId, Mode, Stage, TransferEnd, transfer_ending,
 };
 use crate::session::machine::Session;
-use crate::session::pending::TransferAsk;
-use crate::session::{Action, Tell};
+use crate::session::pending::{Expect, TransferAsk};
+use crate::session::{Action, Subject, Tell};
+
+/// A transfer that is not over.
+#[derive(Clone, Copy, Debug)]
+pub struct Underway<'s> {
+    /// Its command.
+    pub verb: Verb,
+    /// When that came.
+    pub since: Instant,
+    /// A reply has come by now: what it is about does not change any more.
+    pub has_begun: bool,
+    /// What it is about, where that is wanted.
+    pub subject: Option<&'s Subject>,
+}
 
 impl Session {
     /// The command of the transfer under way, and when it came: the oldest that is not answered, or one
     /// whose data still moves after its answer.
-    pub fn transfer(&self) -> Option<(Verb, Instant)> {
-        let asked = self.pending.transfer().map(|ask| (ask.verb, ask.since));
+    pub fn transfer(&self) -> Option<Underway<'_>> {
+        let asked = self.pending.transfer().map(|ask| Underway {
+            verb: ask.verb,
+            since: ask.since,
+            has_begun: ask.preliminary,
+            subject: ask.subject.as_deref(),
+        });
         let moving = || {
             let mut answered = self.associations().filter_map(|of| of.answered.as_ref());
-            answered
-                .next()
-                .map(|answered| (answered.verb, answered.since))
+            answered.next().map(|answered| Underway {
+                verb: answered.verb,
+                since: answered.since,
+                has_begun: true,
+                subject: answered.subject.as_deref(),
+            })
         };
         asked.or_else(moving)
     }
@@ -43,7 +64,7 @@ impl Session {
                 end.cut
                     .unwrap_or(Ending::new(Side::Backend, Phase::Transfer, Cause::Complete));
             let moved = end.moved;
-            let (verb, code, data) = (None, None, None);
+            let (verb, code, data, subject) = (None, None, None, None);
             self.tell(Tell::Transfer(TransferEnd {
                 verb,
                 mode: Some(mode),
@@ -52,6 +73,7 @@ impl Session {
                 since,
                 code,
                 ending,
+                subject,
             }));
         }
         self.finishing
@@ -66,12 +88,13 @@ impl Session {
     }
 
     /// The last reply of a transfer has come. It is told of once its data has ended as well.
-    pub(super) fn end_transfer(&mut self, ask: TransferAsk, code: Code) {
+    pub(super) fn end_transfer(&mut self, mut ask: TransferAsk, code: Code) {
         let answered = Answered {
             verb: ask.verb,
             since: ask.since,
             code,
             begun: ask.preliminary,
+            subject: self.subject_of(&mut ask),
         };
         let is_awaited = ask.data.is_some_and(|id| self.pending.uses(id));
         let Some(association) = ask.data.and_then(|id| self.association_mut(id)) else {
@@ -100,8 +123,9 @@ impl Session {
     /// A transfer that the backend has passed over in silence.
     pub(super) fn end_unanswered(&mut self, ask: TransferAsk) {
         let ending = Ending::new(Side::Backend, Phase::Transfer, Cause::NoReply);
-        self.tell_open(&ask, ending);
-        if let Some(id) = ask.data
+        let data = ask.data;
+        self.tell_open(ask, ending);
+        if let Some(id) = data
             && let Some(association) = self.association_mut(id)
             && association.end().is_some()
         {
@@ -126,7 +150,11 @@ impl Session {
     fn tell_answered(&mut self, answered: Answered, mode: Option<Mode>, end: Option<DataEnd>) {
         let ending = transfer_ending(&answered, end);
         let Answered {
-            verb, since, code, ..
+            verb,
+            since,
+            code,
+            subject,
+            ..
         } = answered;
         let moved = end.map(|end| end.moved).unwrap_or_default();
         let (verb, code, data) = (Some(verb), Some(code), None);
@@ -138,6 +166,7 @@ impl Session {
             since,
             code,
             ending,
+            subject,
         }));
     }
 
@@ -179,8 +208,13 @@ impl Session {
             ..ending
         };
         let open = std::mem::take(&mut self.pending);
-        for ask in open.transfers() {
-            self.tell_open(ask, ending);
+        for expect in open.into_all() {
+            match expect {
+                Expect::Transfer(ask) => self.tell_open(ask, ending),
+                // Nobody will know whether it was agreed to.
+                Expect::Where(step) => self.doubt_step(&step),
+                _ => {}
+            }
         }
         let current = self.current.take().map(|a| *a);
         let candidate = self.candidate.take().map(|a| *a);
@@ -197,7 +231,8 @@ impl Session {
     }
 
     /// A transfer that will not be answered any more. `ending`: unless its data was cut before.
-    fn tell_open(&mut self, ask: &TransferAsk, ending: Ending) {
+    fn tell_open(&mut self, mut ask: TransferAsk, ending: Ending) {
+        let subject = self.subject_of(&mut ask);
         let association = ask.data.and_then(|id| self.association_mut(id));
         let mode = association.as_ref().map(|a| a.mode);
         let standing = association.as_ref().filter(|a| a.end().is_none());
@@ -211,23 +246,22 @@ impl Session {
             since: ask.since,
             code: None,
             ending: end.and_then(|end| end.cut).unwrap_or(ending),
+            subject,
         }));
     }
 
     /// A transfer that was answered and whose data will not be waited for any more, if there is one.
     fn tell_moving(&mut self, association: &Association, ending: Ending) {
-        if let Some(Answered {
-            verb, since, code, ..
-        }) = association.answered
-        {
+        if let Some(answered) = &association.answered {
             self.tell(Tell::Transfer(TransferEnd {
-                verb: Some(verb),
+                verb: Some(answered.verb),
                 mode: Some(association.mode),
                 data: Some(association.id),
                 moved: Moved::default(),
-                since,
-                code: Some(code),
+                since: answered.since,
+                code: Some(answered.code),
                 ending,
+                subject: answered.subject.clone(),
             }));
         }
     }

@@ -40,7 +40,7 @@ impl Session {
             }
             Verb::Noop => self.answer(replies::NOOP_OK, now),
             Verb::Quit => self.leave_now(Side::Client, Cause::Complete, Some(replies::GOODBYE)),
-            verb => self.answer(refusal(verb).unwrap_or(replies::LOG_IN_FIRST), now),
+            verb => self.refuse(verb, refusal(verb).unwrap_or(replies::LOG_IN_FIRST), now),
         }
     }
 

@@ -4,7 +4,6 @@
 //! hangs, may stop without stopping a session. Lines that find the queue or the disk full are dropped and
 //! counted.
 
-use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,19 +12,22 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
-use crate::config::{Log, LogFormat};
-use queue::{Queue, Writer};
+use super::file::AppendedFile;
+use super::queue::{Output, Queue, Writer};
+use super::transfer_log::{self, TransferLog};
+use crate::config::{Config, LogFormat};
 
 mod clock;
 mod fields;
-mod queue;
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The file can not be opened for appending.
-    #[error("log file {path} cannot be opened")]
+    /// A file can not be opened for appending.
+    #[error("{key}: {path} cannot be opened for writing at its end")]
     File {
+        /// The key of the configuration that names it.
+        key: &'static str,
         /// The file.
         path: PathBuf,
         /// What the system said.
@@ -44,12 +46,13 @@ pub enum LogError {
     },
 }
 
-/// The log of a process, while it lives. What is queued is written when it is dropped.
+/// The logs of a process, while it lives. What is queued is written when it is dropped.
 #[must_use = "the last lines are lost without it"]
 pub struct Logging {
     dropped: Dropped,
     filter: FilterSwitch,
-    _writer: Writer,
+    transfers: Option<TransferLog>,
+    _writers: (Writer, Option<Writer>),
 }
 
 /// Counts the lines that were dropped because nobody took them, or not fast enough.
@@ -60,6 +63,23 @@ impl Dropped {
     /// So many in the life of the process.
     pub fn lines(&self) -> u64 {
         self.0.dropped()
+    }
+}
+
+/// Has the files of the logs opened anew, once they were renamed.
+#[derive(Clone, Debug)]
+pub struct Reopener {
+    log: Arc<Queue>,
+    transfers: Option<TransferLog>,
+}
+
+impl Reopener {
+    /// What is logged from now on goes to files by the configured names. Does not wait for it.
+    pub fn reopen(&self) {
+        self.log.reopen();
+        if let Some(transfers) = &self.transfers {
+            transfers.reopen();
+        }
     }
 }
 
@@ -75,6 +95,19 @@ impl Logging {
     /// The count of the lines that were dropped.
     pub fn dropped(&self) -> Dropped {
         self.dropped.clone()
+    }
+
+    /// Where transfers are written down, if anywhere.
+    pub fn transfers(&self) -> Option<TransferLog> {
+        self.transfers.clone()
+    }
+
+    /// For whoever rotates the files.
+    pub fn reopener(&self) -> Reopener {
+        Reopener {
+            log: Arc::clone(&self.dropped.0),
+            transfers: self.transfers.clone(),
+        }
     }
 
     /// The switch of what is logged.
@@ -102,15 +135,17 @@ impl Filter {
     }
 }
 
-/// Sends everything that is traced from now on to where `log` says. Once in a process; a second call
-/// changes nothing.
-pub fn start(log: &Log) -> Result<Logging, LogError> {
+/// Sends everything that is traced from now on to where `config` says, once in a process; a second call
+/// changes nothing of that. And opens the log of the transfers.
+pub fn start(config: &Config) -> Result<Logging, LogError> {
+    let log = &config.log;
+    let (transfers, of_transfers) = transfer_log::start(&config.transfer_log)?.unzip();
     let (filter, switch) = reload::Layer::new(Filter::parse(&log.filter)?.0);
     let started = match &log.file {
-        None => Queue::start(io::stderr()),
-        Some(path) => Queue::start(open(path)?),
+        None => Queue::start("log", io::stderr()),
+        Some(path) => Queue::start("log", AppendedFile::open("log.file", path)?),
     };
-    let (queue, writer) = started.map_err(LogError::Thread)?;
+    let (queue, of_log) = started.map_err(LogError::Thread)?;
     let dropped = Dropped(Arc::clone(&queue));
     let is_terminal = log.file.is_none() && io::IsTerminal::is_terminal(&io::stderr());
     let lines = fmt::layer()
@@ -131,17 +166,9 @@ pub fn start(log: &Log) -> Result<Logging, LogError> {
     Ok(Logging {
         dropped,
         filter: FilterSwitch(switch),
-        _writer: writer,
+        transfers,
+        _writers: (of_log, of_transfers),
     })
 }
 
-fn open(path: &PathBuf) -> Result<File, LogError> {
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .map_err(|source| LogError::File {
-            path: path.clone(),
-            source,
-        })
-}
+impl Output for io::Stderr {}

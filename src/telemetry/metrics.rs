@@ -13,6 +13,7 @@ mod backend;
 mod condition;
 mod diagnoses;
 mod discovery;
+mod handover;
 mod listener;
 mod pool;
 mod process;
@@ -32,13 +33,14 @@ use self::backend::BackendFamilies;
 pub use self::backend::{BackendMetrics, DataMode, TransferDirection};
 use self::discovery::DiscoveryFamilies;
 pub use self::discovery::{DiscoveryMetrics, LookupResult};
+pub use self::handover::HandoverMetrics;
 use self::listener::ListenerFamilies;
 pub use self::listener::{LeaseRefusal, Leg, ListenerMetrics};
 use self::pool::PoolFamilies;
 pub use self::pool::PoolMetrics;
 use self::process::Process;
 pub use self::reload::ReloadMetrics;
-use crate::ending::Ending;
+use crate::ending::{Cause, Ending};
 
 /// The `Content-Type` of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -48,14 +50,18 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub struct Metrics {
     registry: Registry,
     sessions: IntCounterVec,
+    internal_errors: IntCounter,
     listeners: ListenerFamilies,
     backends: BackendFamilies,
     pools: PoolFamilies,
     discoveries: DiscoveryFamilies,
+    /// Those of upgrades.
+    pub handovers: HandoverMetrics,
     /// Those of reloads.
     pub reloads: ReloadMetrics,
     sessions_before_login: IntGauge,
     log_lines_dropped: IntCounter,
+    transfer_log_lines_dropped: IntCounter,
     process: Process,
 }
 
@@ -72,6 +78,12 @@ impl Metrics {
             )
             .with_label_values(&[env!("CARGO_PKG_VERSION")])
             .set(1);
+        let internal_errors = families.counters(
+            "ftplb_internal_errors_total",
+            "Sessions and transfers that ended by an error of ftplb's own.",
+            &[],
+        );
+        let internal_errors = internal_errors.with_label_values::<&str>(&[]);
         Self {
             sessions: families.counters(
                 "ftplb_sessions_total",
@@ -79,9 +91,11 @@ impl Metrics {
                 &["listener", "pool", "backend", "side", "phase", "cause"],
             ),
             listeners: ListenerFamilies::new(families),
-            backends: BackendFamilies::new(families),
+            backends: BackendFamilies::new(families, internal_errors.clone()),
+            internal_errors,
             pools: PoolFamilies::new(families),
             discoveries: DiscoveryFamilies::new(families),
+            handovers: HandoverMetrics::new(families),
             reloads: ReloadMetrics::new(families),
             sessions_before_login: families
                 .gauges(
@@ -94,6 +108,13 @@ impl Metrics {
                 .counters(
                     "ftplb_log_lines_dropped_total",
                     "Log lines that nobody took fast enough, or that could not be written.",
+                    &[],
+                )
+                .with_label_values::<&str>(&[]),
+            transfer_log_lines_dropped: families
+                .counters(
+                    "ftplb_transfer_log_lines_dropped_total",
+                    "Transfers that are not in the transfer log: its file was not written fast enough, or not at all.",
                     &[],
                 )
                 .with_label_values::<&str>(&[]),
@@ -141,6 +162,7 @@ impl Metrics {
             cause,
         ];
         self.sessions.with_label_values(&labels).inc();
+        count_internal(&self.internal_errors, ending);
     }
 
     /// Says how many sessions have not logged in.
@@ -153,6 +175,12 @@ impl Metrics {
     pub fn set_log_lines_dropped(&self, total: u64) {
         self.log_lines_dropped
             .inc_by(total.saturating_sub(self.log_lines_dropped.get()));
+    }
+
+    /// Says how many lines of the transfer log were dropped in all.
+    pub fn set_transfer_log_lines_dropped(&self, total: u64) {
+        self.transfer_log_lines_dropped
+            .inc_by(total.saturating_sub(self.transfer_log_lines_dropped.get()));
     }
 
     /// Everything in the text format 0.0.4, whose media type is [`CONTENT_TYPE`].
@@ -281,6 +309,14 @@ fn labels_of(ending: Ending) -> [&'static str; 3] {
         ending.phase.label(),
         ending.cause.label(),
     ]
+}
+
+/// Counts an error of ftplb's own once more, in a series that is there before it: an alert on the first one
+/// needs that.
+fn count_internal(errors: &IntCounter, ending: Ending) {
+    if ending.cause == Cause::Internal {
+        errors.inc();
+    }
 }
 
 fn observe(histogram: &Histogram, time: std::time::Duration) {

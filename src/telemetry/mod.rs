@@ -1,7 +1,10 @@
 //! What is told to operators: metrics and logs.
 
+mod file;
 pub mod log;
 pub mod metrics;
 pub mod pool;
+mod queue;
 pub mod sources;
 pub mod sparse;
+pub mod transfer_log;

@@ -225,7 +225,7 @@ fn name_of(kind: Kind, command: &Command<'_>) -> Vec<u8> {
         Kind::Pyftpdlib => String::from_utf8_lossy(name).into_owned().into_bytes(),
         // It is a Telnet server: a doubled IAC is one byte of the name (F9).
         Kind::Proftpd => undoubled(name),
-        Kind::Vsftpd => name.to_vec(),
+        Kind::Pureftpd | Kind::Vsftpd => name.to_vec(),
     }
 }
 

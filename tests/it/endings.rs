@@ -238,6 +238,22 @@ fn are_logged(proxy: &Proxy) {
 }
 
 #[test]
+fn why_a_client_left_is_in_the_log() {
+    // What it wanted and did not get: a closed passive range, and TLS, are seen at the client only.
+    let mut table = Table::greeted();
+    table.refuses("AUTH TLS\r\n", 502);
+    table.log_in();
+    let (port, _data) = table.pasv();
+    drop((table.client, table.backend));
+    let ended = table.proxy.wait_for_log("session ended", 1);
+    assert_eq!(field(&ended[0], "unused_ports"), "1", "{}", ended[0]);
+    let unused = table.proxy.wait_for_log("a passive port was not used", 1);
+    assert_eq!(field(&unused[0], "port"), port.to_string());
+    let refused = table.proxy.wait_for_log("client asked for TLS", 1);
+    assert_eq!(field(&refused[0], "session"), field(&ended[0], "session"));
+}
+
+#[test]
 fn passwords_are_never_logged() {
     let mut table = Table::logged_in();
     // Also where they do not belong: a typing error, and a command that is refused.

@@ -124,11 +124,7 @@ impl Networks {
         };
         let [client, balancer, backends] = &networks.names;
         for name in &networks.names {
-            ip(&["netns", "add", name]);
-            ip(&["-n", name, "link", "set", "lo", "up"]);
-            // bbr, where it is the default, paces and halves the speed of such short links.
-            let reno = "net.ipv4.tcp_congestion_control=reno";
-            sh(&["ip", "netns", "exec", name, "sysctl", "-q", "-w", reno]);
+            isolate(name);
         }
         join(client, "front", balancer, "front");
         join(backends, "back", balancer, "back");
@@ -167,13 +163,23 @@ impl Drop for Networks {
     }
 }
 
+/// A namespace of this name, with nothing but its loopback.
+pub(crate) fn isolate(name: &str) {
+    ip(&["netns", "add", name]);
+    ip(&["-n", name, "link", "set", "lo", "up"]);
+    // bbr, where it is the default, paces and halves the speed of such short links.
+    let reno = "net.ipv4.tcp_congestion_control=reno";
+    sh(&["ip", "netns", "exec", name, "sysctl", "-q", "-w", reno]);
+}
+
 /// A cable between two namespaces.
-fn join(left: &str, left_device: &str, right: &str, right_device: &str) {
+pub(crate) fn join(left: &str, left_device: &str, right: &str, right_device: &str) {
     let right_end = ["type", "veth", "peer", "name", right_device, "netns", right];
     ip(&[&["link", "add", left_device, "netns", left], &right_end[..]].concat());
 }
 
-fn ip(words: &[&str]) {
+/// `ip` with these words.
+pub(crate) fn ip(words: &[&str]) {
     sh(&[&["ip"], words].concat());
 }
 

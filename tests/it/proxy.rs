@@ -25,6 +25,7 @@ pub(crate) struct Setup {
     each_backend: String,
     api: Option<String>,
     shell: Option<String>,
+    in_admin: String,
     more: String,
 }
 
@@ -51,6 +52,7 @@ impl Setup {
             each_backend: String::new(),
             api: None,
             shell: None,
+            in_admin: String::new(),
             more: String::new(),
         }
     }
@@ -97,6 +99,12 @@ impl Setup {
     /// Takes orders there: a path or an address.
     pub(crate) fn api(mut self, place: &str) -> Self {
         self.api = Some(place.into());
+        self
+    }
+
+    /// Adds lines to `[admin]`.
+    pub(crate) fn in_admin(mut self, lines: &str) -> Self {
+        self.in_admin += lines;
         self
     }
 
@@ -166,6 +174,7 @@ impl Setup {
             pool,
             each_backend,
             api,
+            in_admin,
             more,
             ..
         } = self;
@@ -179,7 +188,7 @@ impl Setup {
             )
             .unwrap();
         }
-        write!(text, "[admin]\naddress = \"{admin}\"\n").unwrap();
+        write!(text, "[admin]\naddress = \"{admin}\"\n{in_admin}").unwrap();
         if let Some(api) = api {
             writeln!(text, "api = \"{api}\"").unwrap();
         }

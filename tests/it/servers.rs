@@ -1,10 +1,11 @@
 //! Real FTP servers, each on an address and a directory of its own.
 
 use std::fs::{self, Permissions};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -21,6 +22,7 @@ pub(crate) const PASSWORD: &str = "Tr0ub4dor-and-3";
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
     Proftpd,
+    Pureftpd,
     Pyftpdlib,
     Vsftpd,
 }
@@ -45,6 +47,11 @@ impl Server {
 
     /// Starts a server and waits until it accepts connections.
     pub(crate) fn start_at(kind: Kind, address: SocketAddr, place: &Place) -> Self {
+        Self::start_with(kind, address, place, "")
+    }
+
+    /// Starts a server with more lines of configuration, those of pyftpdlib excepted, which has none.
+    pub(crate) fn start_with(kind: Kind, address: SocketAddr, place: &Place, lines: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         for (directory, mode) in [("", 0o755), ("files/pub", 0o777), ("empty", 0o755)] {
             let path = home.path().join(directory);
@@ -52,9 +59,10 @@ impl Server {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         }
         let mut command = match kind {
-            Kind::Proftpd => proftpd(address, home.path(), place),
+            Kind::Proftpd => proftpd(address, home.path(), place, lines),
+            Kind::Pureftpd => pureftpd(address, home.path(), place, lines),
             Kind::Pyftpdlib => pyftpdlib(address, home.path(), place),
-            Kind::Vsftpd => vsftpd(address, home.path(), place),
+            Kind::Vsftpd => vsftpd(address, home.path(), place, lines),
         };
         let said = fs::File::create(home.path().join("said")).unwrap();
         // vsftpd reports a bad configuration to its standard input, where inetd would have a client.
@@ -113,6 +121,12 @@ impl Server {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// The lines of vsftpd's own xferlog.
+    pub(crate) fn xferlog(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.home.path().join("xferlog")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
     /// Freezes the server, or lets it go on. Sessions that have a process of their own do not notice.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.process.signal(signal);
@@ -124,7 +138,7 @@ impl Server {
     }
 }
 
-fn vsftpd(address: SocketAddr, home: &Path, place: &Place) -> Command {
+fn vsftpd(address: SocketAddr, home: &Path, place: &Place, lines: &str) -> Command {
     let (listen, listen_ipv6, key) = match address {
         SocketAddr::V4(_) => ("YES", "NO", "listen_address"),
         SocketAddr::V6(_) => ("NO", "YES", "listen_address6"),
@@ -137,7 +151,8 @@ fn vsftpd(address: SocketAddr, home: &Path, place: &Place) -> Command {
          allow_writeable_chroot=YES\nsecure_chroot_dir={home}/empty\nseccomp_sandbox=NO\n\
          isolate=NO\nisolate_network=NO\n\
          connect_from_port_20=NO\nmax_clients=0\nmax_per_ip=0\nxferlog_enable=YES\n\
-         log_ftp_protocol=YES\nvsftpd_log_file={home}/log\n",
+         log_ftp_protocol=YES\nvsftpd_log_file={home}/log\n\
+         dual_log_enable=YES\nxferlog_file={home}/xferlog\n{lines}\n",
         ip = address.ip(),
         port = address.port(),
         home = home.display(),
@@ -163,7 +178,43 @@ fn pyftpdlib(address: SocketAddr, home: &Path, place: &Place) -> Command {
     command
 }
 
-fn proftpd(address: SocketAddr, home: &Path, place: &Place) -> Command {
+fn pureftpd(address: SocketAddr, home: &Path, place: &Place, lines: &str) -> Command {
+    // Unpacked by tests/install.sh, as ProFTPD is.
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/target/servers/pureftpd/usr");
+    let program = format!("{directory}/sbin/pure-ftpd");
+    assert!(
+        Path::new(&program).exists(),
+        "no {program}; run tests/install.sh first"
+    );
+    let users = home.join("users");
+    let mut add = Command::new(format!("{directory}/bin/pure-pw"));
+    add.args(["useradd", USER, "-u", "nobody", "-g", "nogroup", "-d"]);
+    add.arg(home.join("files"))
+        .arg("-f")
+        .arg(home.join("passwd"));
+    add.args(["-m", "-F"]).arg(&users).stdin(Stdio::piped());
+    let mut add = add.stdout(Stdio::null()).spawn().unwrap();
+    let twice = format!("{PASSWORD}\n{PASSWORD}\n");
+    { add.stdin.take().unwrap() }
+        .write_all(twice.as_bytes())
+        .unwrap();
+    assert!(add.wait().unwrap().success(), "pure-pw");
+    let text = format!(
+        "Bind {ip},{port}\nDaemonize no\nPIDFile {home}/pid\nPureDB {users}\nMinUID 1\n\
+         NoAnonymous yes\nChrootEveryone yes\nUmask 133:022\nAltLog clf:{home}/log\n{lines}\n",
+        ip = address.ip(),
+        port = address.port(),
+        home = home.display(),
+        users = users.display(),
+    );
+    let config = home.join("pure-ftpd.conf");
+    fs::write(&config, text).unwrap();
+    let mut command = place.command(&program);
+    command.arg(config);
+    command
+}
+
+fn proftpd(address: SocketAddr, home: &Path, place: &Place, lines: &str) -> Command {
     // Debian's FTP servers exclude each other as packages: tests/install.sh unpacks this one.
     let program = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -182,7 +233,7 @@ fn proftpd(address: SocketAddr, home: &Path, place: &Place) -> Command {
          ExtendedLog {home}/log ALL protocol\nAllowOverwrite on\nAllowStoreRestart on\n\
          AllowRetrieveRestart on\nUmask 022\n\
          <Anonymous {home}/files>\nUser {USER}\nGroup nogroup\nRequireValidShell off\n\
-         AnonRequirePassword off\n<Limit ALL>\nAllowAll\n</Limit>\n</Anonymous>\n",
+         AnonRequirePassword off\n<Limit ALL>\nAllowAll\n</Limit>\n</Anonymous>\n{lines}\n",
         ip = address.ip(),
         port = address.port(),
         ipv6 = if address.is_ipv6() { "on" } else { "off" },

@@ -35,6 +35,7 @@ fn status(pools: &[(&str, Vec<BackendStatus>)]) -> Status {
         algorithm: "round_robin".into(),
         scheduler: "rr".into(),
         affinity: None,
+        available: true,
         quorum: true,
         sorry_in_use: false,
         waiting: 0,
@@ -44,7 +45,9 @@ fn status(pools: &[(&str, Vec<BackendStatus>)]) -> Status {
         version: "1.2.3".into(),
         uptime_seconds: 1.0,
         draining: false,
+        not_ready: None,
         sessions: 0,
+        older_sessions: 0,
         timeouts: TimeoutStatus {
             idle_seconds: 600.0,
             settle_seconds: 10.0,

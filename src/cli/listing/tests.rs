@@ -37,6 +37,7 @@ fn pool(name: &str, backends: Vec<BackendStatus>) -> PoolStatus {
         algorithm: "weighted_least_connections".into(),
         scheduler: "wlc".into(),
         affinity: None,
+        available: true,
         quorum: true,
         sorry_in_use: false,
         waiting: 0,
@@ -50,6 +51,8 @@ fn listener(address: &str, pool: &str) -> ListenerStatus {
         pool: pool.into(),
         sessions: 0,
         leases: 0,
+        passive_ports_taken: 0,
+        passive_ports: 10_001,
     }
 }
 
@@ -58,7 +61,9 @@ fn status(listeners: Vec<ListenerStatus>, pools: Vec<PoolStatus>) -> Status {
         version: "1.2.3".into(),
         uptime_seconds: 100.0,
         draining: false,
+        not_ready: None,
         sessions: 7,
+        older_sessions: 0,
         timeouts: TimeoutStatus {
             idle_seconds: 600.0,
             settle_seconds: 10.0,
@@ -189,8 +194,9 @@ fn a_pool_without_a_listener_is_shown_as_what_it_is() {
         vec![pool("files", Vec::new()), gone],
     );
     status.draining = true;
+    status.older_sessions = 3;
     let expected = "\
-ftplb 1.2.3 (sessions=7, draining)
+ftplb 1.2.3 (sessions=7, older=3, draining)
 Prot LocalAddress:Port Scheduler Flags
   -> RemoteAddress:Port           Forward Weight ActiveConn InActConn
 TCP  192.0.2.1:21 wlc
@@ -313,6 +319,8 @@ fn sessions_are_connections_and_affinity_is_their_templates() {
         direction: "to_backend".into(),
         bytes: 1,
         seconds: 2.0,
+        file: None,
+        size: None,
     };
     let moving = SessionStatus {
         client: "[2001:db8:7::7]:40002".parse().unwrap(),

@@ -35,6 +35,8 @@ fn the_list_says_who_does_what_where() {
             direction: "to_backend".into(),
             bytes: 1_500_000,
             seconds: 3.0,
+            file: None,
+            size: None,
         }),
         to_backend_bytes: 2_000_000,
         ..connecting.clone()

@@ -167,7 +167,7 @@ const CASES: &[Case] = &[
             "[timeouts]",
             "[admin]\naddress = \"127.0.0.1:9121\"\n[timeouts]",
         )],
-        &["admin false → { address = \"127.0.0.1:9121\" }"],
+        &["admin false → { address = \"127.0.0.1:9121\", page = \"full\" }"],
     ),
 ];
 
@@ -213,7 +213,8 @@ fn what_needs_a_restart_says_so_each_time() {
     let before = config(GOOD);
     let mut now = config(&format!(
         "{GOOD}[log]\nformat = \"json\"\nfile = \"/var/log/x\"\nfilter = \"warn\"\n\
-         [process]\nuser = \"ftplb\"\nprivileged_ports = false\n"
+         [process]\nuser = \"ftplb\"\nprivileged_ports = false\n\
+         [transfer_log]\nformat = \"xferlog\"\nfile = \"/var/log/y\"\n"
     ));
     let changes = diff(&before, &now);
     let lines: Vec<_> = changes.iter().map(ToString::to_string).collect();
@@ -226,6 +227,8 @@ fn what_needs_a_restart_says_so_each_time() {
             "process.privileged_ports true → false: holds from the next start on",
             "process.sandbox false → true: holds from the next start on",
             "process.user not set → ftplb: holds from the next start on",
+            "transfer_log.file not set → /var/log/y: holds from the next start on",
+            "transfer_log.format json → xferlog: holds from the next start on",
         ]
     );
     keep_what_needs_a_restart(&before, &mut now);

@@ -93,6 +93,7 @@ pub(super) fn timeouts(s: &mut Section<'_>) -> Timeouts {
             duration(Duration::ZERO..=SECOND),
             default.upload_end,
         ),
+        upgrade: s.or("upgrade", duration(SECOND..=7 * DAY), default.upgrade),
         // The kernel counts whole seconds, and takes no more than 32767.
         keepalive: s.or("keepalive", duration(SECOND..=9 * HOUR), default.keepalive),
     }

@@ -15,7 +15,7 @@ session = 1
 ---
 [admin]
 port = 1
-=> 7 admin.port: there is no such key | the keys here are address, api
+=> 7 admin.port: there is no such key | the keys here are address, api, page
 ---
 "a b" = 1
 => 6 pool[0].backend[0]."a b": there is no such key | the keys here are address,
@@ -102,13 +102,31 @@ timeout = "0s"
 user = ":x"
 privileged_ports = 20
 sandbox = "on"
+handover = "handover.sock"
 => 7 process.user: ":x" is no user | a user, "nobody", or a user and a group, "nobody:nogroup"
 => 8 process.privileged_ports: 20 is neither true nor false
 => 9 process.sandbox: "on" is neither true nor false
+=> 10 process.handover: "handover.sock" is no absolute path | the absolute path of a Unix socket
+---
+[transfer_log]
+format = "clf"
+file = ""
+=> 7 transfer_log.format: "clf" is not known here | one of "json", "xferlog"
+=> 8 transfer_log.file: is empty
+---
+[log]
+file = "/x"
+[transfer_log]
+file = "/x"
+=> 9 transfer_log.file: is log.file too | name another file for the transfers
 ---
 [timeouts]
 backend_drain = "0s"
 => 7 timeouts.backend_drain: "0s" is out of range
+---
+[timeouts]
+upgrade = "999ms"
+=> 7 timeouts.upgrade: "999ms" is out of range
 "#;
     assert_cases(behind_line_5, |text| format!("{GOOD}{text}"));
 }

@@ -77,6 +77,7 @@ pub(super) fn show_timeouts(page: &mut Page, timeouts: &Timeouts) {
         drain,
         backend_drain,
         drain_idle,
+        upgrade,
         keepalive,
     } = timeouts;
     page.header("[timeouts]");
@@ -96,6 +97,7 @@ pub(super) fn show_timeouts(page: &mut Page, timeouts: &Timeouts) {
         ("drain", drain),
         ("backend_drain", backend_drain),
         ("drain_idle", drain_idle),
+        ("upgrade", upgrade),
         ("keepalive", keepalive),
     ] {
         page.line(name, duration(*timeout));

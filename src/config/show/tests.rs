@@ -127,6 +127,7 @@ upload_end = "3ms"
 drain = "1day 12s"
 backend_drain = "14s"
 drain_idle = "0s"
+upgrade = "2h"
 keepalive = "13s"
 
 [scripts]
@@ -137,15 +138,21 @@ timeout = "9s"
 user = "root:0"
 privileged_ports = false
 sandbox = true
+handover = "/run/ftplb/handover.sock"
 
 [admin]
 address = "[::1]:9999"
 api = "/run/ftplb/api.sock"
+page = "off"
 
 [log]
 format = "json"
 filter = "info,ftplb=debug"
 file = "/var/log/ftplb \" log"
+
+[transfer_log]
+format = "xferlog"
+file = "/var/log/xferlog"
 "#;
 
 /// Only what must be written, but that what is off is on for its defaults to show.
@@ -337,6 +344,7 @@ fn the_example_is_right_and_shows_every_section() {
         "[process]",
         "[admin]",
         "[log]",
+        "[transfer_log]",
     ] {
         assert!(text.contains(section), "{section}");
     }

@@ -2,7 +2,7 @@
 
 use super::super::key::Key;
 use super::super::problem::{Mistake, Problems};
-use super::super::{Config, RunAs};
+use super::super::{ApiAddress, Config, RunAs};
 use super::listener_key;
 
 pub(super) fn judge_process(config: &Config, problems: &Problems<'_>) {
@@ -20,6 +20,13 @@ pub(super) fn judge_process(config: &Config, problems: &Problems<'_>) {
     }
     if let Some(user) = becomes {
         judge_scripts(config, user, problems);
+    }
+    if let (Some(path), Some(ApiAddress::Unix(api))) = (&process.handover, &config.admin.api)
+        && path == api
+    {
+        let hint = "write another path: \"/run/ftplb/handover.sock\"";
+        let mistake = Mistake::new("orders are taken there already: admin.api", hint);
+        problems.error(&key.field("handover"), mistake);
     }
 }
 

@@ -412,6 +412,18 @@ fn what_fits_a_pool_is_accepted() {
 }
 
 #[test]
+fn the_handover_has_a_socket_of_its_own() {
+    let behind_line_5 = r#"
+[process]
+handover = "/run/x.sock"
+[admin]
+api = "/run/x.sock"
+=> 7 process.handover: orders are taken there already: admin.api | write another path
+"#;
+    assert_cases(behind_line_5, |text| format!("{GOOD}{text}"));
+}
+
+#[test]
 fn what_a_user_that_is_not_root_can_not_do_is_reported() {
     let behind_line_5 = r#"
 [process]

@@ -137,22 +137,38 @@ pub(in crate::config) fn api_address(port: u16) -> impl Fn(&Node) -> Result<ApiA
         if let Value::Text(text) = &node.value
             && text.starts_with('/')
         {
-            return match text.len() {
-                _ if text.chars().any(char::is_control) => {
-                    mistake(format!("{text:?} contains a control character"))
-                }
-                ..=LONGEST_SOCKET_PATH => Ok(ApiAddress::Unix(PathBuf::from(text))),
-                bytes => mistake(format!(
-                    "{text:?} has {bytes} bytes, and the path of a Unix socket at most \
-                     {LONGEST_SOCKET_PATH}"
-                )),
-            };
+            return path_of_socket(text).map_or_else(mistake, |path| Ok(ApiAddress::Unix(path)));
         }
         match socket_address(node, port) {
             Ok(address) if address.ip().is_loopback() => Ok(ApiAddress::Loopback(address)),
             Ok(address) => mistake(format!("{address} is not only this host's own")),
             Err(Mistake { message, .. }) => mistake(message),
         }
+    }
+}
+
+/// The absolute path of a Unix socket.
+pub(in crate::config) fn socket_path(node: &Node) -> Result<PathBuf, Mistake> {
+    let path = match &node.value {
+        Value::Text(text) if text.starts_with('/') => path_of_socket(text),
+        other => Err(format!("{other} is no absolute path")),
+    };
+    path.map_err(|message| {
+        let hint = "the absolute path of a Unix socket, \"/run/ftplb/handover.sock\"";
+        Mistake::new(message, hint)
+    })
+}
+
+/// An absolute path, or what keeps it from being one of a Unix socket.
+fn path_of_socket(text: &str) -> Result<PathBuf, String> {
+    match text.len() {
+        _ if text.chars().any(char::is_control) => {
+            Err(format!("{text:?} contains a control character"))
+        }
+        ..=LONGEST_SOCKET_PATH => Ok(PathBuf::from(text)),
+        bytes => Err(format!(
+            "{text:?} has {bytes} bytes, and the path of a Unix socket at most {LONGEST_SOCKET_PATH}"
+        )),
     }
 }
 

@@ -68,9 +68,9 @@ fn f5_verbs_are_known_in_any_case_and_by_their_whole_name() {
 
 #[test]
 fn every_verb_is_read_by_its_label() {
-    let names = "ABOR ACCT ADAT ALGS APPE AUTH CCC CEPR CONF CPSV ENC EPRT EPSV ESTA ESTP FEAT HOST \
-        LIST LPRT LPSV MIC MLSD NLST NOOP OPTS PASS PASV PBSZ PORT PROT QUIT REIN REST RETR RNFR SPSV \
-        SSCN STAT STOR STOU USER";
+    let names = "ABOR ACCT ADAT ALGS APPE AUTH CCC CDUP CEPR CONF CPSV CWD ENC EPRT EPSV ESTA ESTP FEAT HOST \
+        LIST LPRT LPSV MIC MLSD NLST NOOP OPTS PASS PASV PBSZ PORT PROT PWD QUIT REIN REST RETR RNFR SPSV \
+        SSCN STAT STOR STOU TYPE USER";
     for name in names.split_whitespace() {
         let command = parse(name.as_bytes()).unwrap();
         assert_eq!(command.verb.label(), name);

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The virtual IP and port, and the client.
-type Key = (SocketAddr, IpAddr);
+pub type Key = (SocketAddr, IpAddr);
 
 /// Who had which port lately, without having used it.
 #[derive(Default)]
@@ -33,6 +33,18 @@ impl Quarantine {
         self.entries
             .get(&key)
             .is_some_and(|entry| entry.session != session)
+    }
+
+    /// Whose ports are kept from other sessions.
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.entries.keys().copied()
+    }
+
+    /// What was added after `since` and is not over.
+    pub(super) fn added_after(&self, since: Option<Instant>) -> Vec<Key> {
+        let is_new = |end: &Instant| since.is_none_or(|since| *end > since + QUARANTINE);
+        let new = { self.ends.iter().rev() }.take_while(|(end, _)| is_new(end));
+        new.map(|(_, key)| *key).collect()
     }
 
     /// Keeps the port for `session` from now on.
@@ -86,6 +98,17 @@ mod tests {
         assert!(quarantine.holds(key(1), 8));
         quarantine.forget_old(now + QUARANTINE);
         assert!(!quarantine.holds(key(1), 8));
+    }
+
+    #[test]
+    fn what_is_new_is_told_of() {
+        let (now, mut quarantine) = (Instant::now(), Quarantine::default());
+        let later = now + Duration::from_secs(1);
+        quarantine.add(key(1), 7, now);
+        quarantine.add(key(2), 7, later);
+        assert_eq!(quarantine.added_after(None), [key(2), key(1)]);
+        assert_eq!(quarantine.added_after(Some(now)), [key(2)]);
+        assert_eq!(quarantine.added_after(Some(later)), []);
     }
 
     #[test]

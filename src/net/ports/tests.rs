@@ -367,3 +367,22 @@ proptest! {
             });
     }
 }
+
+#[tokio::test]
+async fn the_client_that_is_worst_off_tells_how_full_the_range_is() {
+    let shared = strict(20_000..=20_009);
+    assert_eq!((shared.size(), shared.taken()), (10, 0));
+    let mut leases: Vec<Lease> = [1, 1, 1, 2, 2, 3]
+        .map(|number| shared.lease(vip(40), client(number), 1).unwrap())
+        .into();
+    assert_eq!(shared.taken(), 3);
+    // Another virtual IP has all the ports once more.
+    let _elsewhere = shared.lease(vip(41), client(1), 1).unwrap();
+    assert_eq!(shared.taken(), 3);
+    // What was not used rests for other sessions.
+    leases.truncate(2);
+    assert_eq!(shared.taken(), 3);
+    let own = ports(20_000..=20_009, PeerCheck::Off, 1000);
+    let _leases = [1, 2, 3].map(|number| own.lease(vip(42), client(number), 1).unwrap());
+    assert_eq!(own.taken(), 3);
+}

@@ -45,6 +45,7 @@ impl IntoResponse for Refused {
     }
 }
 
+/// `value` as JSON.
 fn json(status: StatusCode, value: &impl Serialize) -> Response {
     let Ok(mut body) = serde_json::to_vec(value) else {
         // The values are structures of text and numbers: nothing in them can fail.

@@ -16,6 +16,7 @@ use crate::balance::{Standing, Target};
 use crate::ops::fleet::Fleet;
 use crate::ops::members::Members;
 use crate::ops::status::{BackendStatus, Reloaded, SessionStatus, WeightOrder};
+use crate::ops::survey;
 use crate::session::Order;
 
 /// A backend is to be drained, disabled, or to serve again.
@@ -109,9 +110,9 @@ pub(super) async fn end_session(
     let now = Instant::now();
     let address = entry.pinned.get().and_then(|pinned| {
         let backend = (Arc::clone(&entry.origin.pool), pinned.backend);
-        look::addresses(&fleet, now).get(&backend).copied()
+        survey::addresses(&fleet, now).get(&backend).copied()
     });
-    Ok(Answer(look::session_status(&entry, address, now)))
+    Ok(Answer(survey::session_status(&entry, address, now)))
 }
 
 /// The configuration is to be read anew.
@@ -168,7 +169,7 @@ fn after(
     members: &Members,
     target: &Target,
 ) -> Result<Answer<BackendStatus>, Refused> {
-    look::status_of(fleet, members, target.id)
+    survey::status_of(fleet, members, target.id)
         .map(Answer)
         .ok_or_else(|| removed(target))
 }

@@ -34,7 +34,7 @@ fn config(text: &str) -> Config {
 }
 
 fn fleet() -> Fleet {
-    Fleet::new(mpsc::channel(1).0, Dropped::default())
+    Fleet::new(mpsc::channel(1).0, Dropped::default(), None)
 }
 
 fn surrounding() -> Surrounding {

@@ -173,7 +173,7 @@ impl Books {
                 assert!(!self.is_shut);
                 self.is_shut = true;
             }
-            Action::Tell(Tell::Transfer(end)) => {
+            Action::Tell(Tell::Transfer(ref end)) => {
                 self.told += usize::from(end.verb.is_some());
                 assert!(end.data.is_none_or(|id| self.open.contains_key(&id)));
             }

@@ -50,6 +50,7 @@ pub(super) fn settings() -> Settings {
         backend_active: BackendActive::Active,
         deny_commands: Vec::new(),
         pick_by_user: false,
+        follow_paths: true,
     }
 }
 
@@ -310,9 +311,9 @@ impl Talk {
 
     /// Just one transfer was told of.
     pub(super) fn transfer(&mut self) -> TransferEnd {
-        let told = self.transfers();
+        let mut told = self.transfers();
         assert_eq!(told.len(), 1, "{told:?}");
-        told[0]
+        told.remove(0)
     }
 
     fn collect(&mut self) {

@@ -6,7 +6,7 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, I
 
 use super::condition::{Condition, ConditionFamilies};
 use super::diagnoses::{DiagnosisFamily, DiagnosisMetrics};
-use super::{Each, Families, Labels, Running, forget, labels_of, observe};
+use super::{Each, Families, Labels, Running, count_internal, forget, labels_of, observe};
 use crate::balance::Target;
 use crate::diagnosis::Diagnosis;
 use crate::ending::Ending;
@@ -28,6 +28,7 @@ pub struct BackendMetrics {
     diagnoses: DiagnosisMetrics,
     /// Not resolved: it has a series for each ending.
     transfers: IntCounterVec,
+    internal_errors: IntCounter,
 }
 
 /// Who connects for data, as the client asked for it.
@@ -140,11 +141,13 @@ impl BackendMetrics {
             cause,
         ];
         self.transfers.with_label_values(&labels).inc();
+        count_internal(&self.internal_errors, ending);
     }
 }
 
 impl DataMode {
-    const fn label(self) -> &'static str {
+    /// The label in metrics and logs.
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Active => "active",
             Self::None => "none",
@@ -154,7 +157,8 @@ impl DataMode {
 }
 
 impl TransferDirection {
-    const fn label(self) -> &'static str {
+    /// The label in metrics and logs.
+    pub const fn label(self) -> &'static str {
         match self {
             Self::Download => "download",
             Self::List => "list",
@@ -177,10 +181,12 @@ pub(super) struct BackendFamilies {
     transfers_running: IntGaugeVec,
     transfer_bytes: IntCounterVec,
     transfers: IntCounterVec,
+    /// Of the whole process.
+    internal_errors: IntCounter,
 }
 
 impl BackendFamilies {
-    pub(super) fn new(families: Families<'_>) -> Self {
+    pub(super) fn new(families: Families<'_>, internal_errors: IntCounter) -> Self {
         let counters = |name, help| families.counters(name, help, &["pool", "backend"]);
         let gauges = |name, help| families.gauges(name, help, &["pool", "backend"]);
         let histograms = |name, help| families.histograms(name, help, &["pool", "backend"]);
@@ -217,6 +223,7 @@ impl BackendFamilies {
                 "Transfers that ended, by who ended them, in which phase and why.",
                 &TRANSFER_LABELS,
             ),
+            internal_errors,
         }
     }
 
@@ -233,6 +240,7 @@ impl BackendFamilies {
             transfers_running,
             transfer_bytes,
             transfers,
+            internal_errors: _,
         } = self;
         conditions.forget(labels);
         diagnoses.forget(labels);
@@ -268,6 +276,7 @@ impl BackendFamilies {
                 by(&self.transfer_bytes, direction.label())
             }),
             transfers: self.transfers.clone(),
+            internal_errors: self.internal_errors.clone(),
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::limits::Refusal;
 pub struct ListenerMetrics {
     sessions_refused: Each<Refusal>,
     leases: IntGauge,
+    passive_ports: IntGauge,
+    passive_ports_taken: IntGauge,
     leases_refused: Each<LeaseRefusal>,
     leases_unused: IntCounter,
     peers_refused: Each<Leg>,
@@ -47,6 +49,16 @@ impl ListenerMetrics {
     /// Says how many passive ports are promised now.
     pub fn set_leases(&self, leases: usize) {
         self.leases.set(i64::try_from(leases).unwrap_or(i64::MAX));
+    }
+
+    /// Says how many passive ports there are, and how many of them the client who has the most can not have.
+    pub fn set_passive_ports(&self, all: usize, taken: usize) {
+        for (gauge, ports) in [
+            (&self.passive_ports, all),
+            (&self.passive_ports_taken, taken),
+        ] {
+            gauge.set(i64::try_from(ports).unwrap_or(i64::MAX));
+        }
     }
 
     /// Says how many passive ports were promised and given back without a connection, in all.
@@ -105,6 +117,8 @@ impl Leg {
 pub(super) struct ListenerFamilies {
     sessions_refused: IntCounterVec,
     leases: IntGaugeVec,
+    passive_ports: IntGaugeVec,
+    passive_ports_taken: IntGaugeVec,
     leases_refused: IntCounterVec,
     leases_unused: IntCounterVec,
     peers_refused: IntCounterVec,
@@ -123,6 +137,16 @@ impl ListenerFamilies {
             leases: families.gauges(
                 "ftplb_leases_in_use",
                 "Passive ports that are promised to a client now.",
+                &["listener"],
+            ),
+            passive_ports: families.gauges(
+                "ftplb_passive_ports",
+                "Passive ports of the range.",
+                &["listener"],
+            ),
+            passive_ports_taken: families.gauges(
+                "ftplb_passive_ports_taken",
+                "Passive ports that the client who has the most of them can not be promised now.",
                 &["listener"],
             ),
             leases_refused: families.counters(
@@ -155,7 +179,9 @@ impl ListenerFamilies {
 
     /// Drops every series of these labels.
     pub(super) fn forget(&self, labels: &Labels<'_>) {
-        forget(&self.leases, labels);
+        for gauges in [&self.leases, &self.passive_ports, &self.passive_ports_taken] {
+            forget(gauges, labels);
+        }
         for counters in [
             &self.sessions_refused,
             &self.leases_refused,
@@ -175,6 +201,8 @@ impl ListenerFamilies {
                 counter(&self.sessions_refused, reason.label())
             }),
             leases: self.leases.with_label_values(&[listener]),
+            passive_ports: self.passive_ports.with_label_values(&[listener]),
+            passive_ports_taken: self.passive_ports_taken.with_label_values(&[listener]),
             leases_refused: Each::new(&LeaseRefusal::ALL, |reason| {
                 counter(&self.leases_refused, reason.label())
             }),

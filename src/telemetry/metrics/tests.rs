@@ -64,7 +64,7 @@ fn used() -> Arc<Metrics> {
 }
 
 /// Name, type and labels of every family.
-const FAMILIES: [(&str, &str, &[&str]); 38] = [
+const FAMILIES: [(&str, &str, &[&str]); 44] = [
     (
         "ftplb_backend_check_seconds",
         "histogram",
@@ -116,6 +116,8 @@ const FAMILIES: [(&str, &str, &[&str]); 38] = [
         "counter",
         &["pool", "result"],
     ),
+    ("ftplb_handovers_failed_total", "counter", &[]),
+    ("ftplb_internal_errors_total", "counter", &[]),
     ("ftplb_leases_in_use", "gauge", &["listener"]),
     (
         "ftplb_leases_refused_total",
@@ -129,6 +131,9 @@ const FAMILIES: [(&str, &str, &[&str]); 38] = [
         "counter",
         &["backend", "pool"],
     ),
+    ("ftplb_older_process_sessions", "gauge", &[]),
+    ("ftplb_passive_ports", "gauge", &["listener"]),
+    ("ftplb_passive_ports_taken", "gauge", &["listener"]),
     (
         "ftplb_peer_check_refusals_total",
         "counter",
@@ -160,6 +165,7 @@ const FAMILIES: [(&str, &str, &[&str]); 38] = [
         "counter",
         &["backend", "direction", "pool"],
     ),
+    ("ftplb_transfer_log_lines_dropped_total", "counter", &[]),
     ("ftplb_transfers_active", "gauge", &["backend", "pool"]),
     (
         "ftplb_transfers_total",
@@ -262,6 +268,24 @@ fn counts_are_found_where_they_belong() {
             "{line}\nis not in\n{text}"
         );
     }
+}
+
+#[test]
+fn an_error_of_our_own_is_counted_in_a_series_that_was_there_before() {
+    let metrics = Metrics::new();
+    let backend = metrics.backend("files", "a");
+    let is_counted = |count: u8| {
+        let line = format!("ftplb_internal_errors_total {count}");
+        metrics.render().lines().any(|rendered| rendered == line)
+    };
+    assert!(is_counted(0));
+    let [ours, theirs] = [Cause::Internal, Cause::Reset]
+        .map(|cause| Ending::new(Side::Balancer, Phase::Transfer, cause));
+    for ending in [ours, theirs] {
+        metrics.session_ended("public", "files", None, ending);
+        backend.transfer_ended(TransferDirection::Upload, DataMode::Active, ending);
+    }
+    assert!(is_counted(2));
 }
 
 #[test]
