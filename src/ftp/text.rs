@@ -12,10 +12,13 @@ pub struct Escaped<'a>(pub &'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for &byte in self.0.iter().take(MAX_SHOWN_BYTES) {
-            match byte {
-                b'\\' | 0..0x20 | 0x7f.. => write!(f, "\\x{byte:02x}")?,
-                _ => write!(f, "{}", char::from(byte))?,
+        let shown = self.0.get(..MAX_SHOWN_BYTES).unwrap_or(self.0);
+        // Plain text in one piece: it is nearly all of what is shown.
+        for part in shown.chunk_by(|one, next| is_plain(*one) && is_plain(*next)) {
+            match (part, str::from_utf8(part)) {
+                ([byte], _) if !is_plain(*byte) => write!(f, "\\x{byte:02x}")?,
+                (_, Ok(text)) => f.write_str(text)?,
+                (_, Err(_)) => return Err(fmt::Error),
             }
         }
         if self.0.len() > MAX_SHOWN_BYTES {
@@ -80,6 +83,11 @@ impl fmt::Debug for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{self}\"")
     }
+}
+
+/// Whether `byte` stands for itself.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, 0x20..0x7f) && byte != b'\\'
 }
 
 /// Bytes of peer text in one log field: more than any sane verb, path or banner needs to be known by.

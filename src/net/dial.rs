@@ -11,35 +11,46 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::alarm;
+use super::connection::{Connection, Listener};
 use super::leg::{self, Leg};
 use super::socket::{self, normalise, normalise_socket};
 
-/// Connects to a backend's control port, from `source` if given; a check connects to its data port so as
-/// well. The caller prepares the stream (T1).
+/// Connects to a backend's control port, from `source` if given. The caller prepares the connection (T1).
 pub async fn control(
     backend: SocketAddr,
     source: Option<IpAddr>,
     timeout: Duration,
-) -> io::Result<TcpStream> {
+) -> io::Result<Connection> {
     let socket = open(backend)?;
     if let Some(source) = source {
         bind_address(&socket, source)?;
     }
-    within(timeout, socket.connect(backend)).await
+    within(timeout, Connection::connect(socket, backend)).await
+}
+
+/// The same for a check, which connects to a backend's data port so as well.
+pub async fn stream(
+    backend: SocketAddr,
+    source: Option<IpAddr>,
+    timeout: Duration,
+) -> io::Result<TcpStream> {
+    control(backend, source, timeout).await?.into_stream()
 }
 
 /// A socket that is bound to `source` and a port of the kernel's choice, and its address: known before it
 /// is connected, and nobody else's while it is open.
-pub fn bound(source: IpAddr) -> io::Result<(TcpSocket, SocketAddr)> {
+pub fn bound(source: IpAddr) -> io::Result<(Socket, SocketAddr)> {
     let address = SocketAddr::new(source, 0);
     let socket = open(address)?;
-    socket.bind(address)?;
-    let address = normalise_socket(socket.local_addr()?);
-    Ok((socket, address))
+    socket.bind(&address.into())?;
+    let address = socket.local_addr()?.as_socket();
+    let address = address.ok_or(io::ErrorKind::Unsupported)?;
+    Ok((socket, normalise_socket(address)))
 }
 
 /// Connects to a backend's passive data port from `source`, the address that the backend knows from the
@@ -52,7 +63,8 @@ pub async fn backend_data(
     let socket = open(address)?;
     leg::prepare(&socket)?;
     bind_address(&socket, source)?;
-    within(timeout, socket.connect(address)).await.map(Leg::new)
+    let connect = Connection::connect(socket, address);
+    within(timeout, connect).await.map(Leg::new)
 }
 
 /// Connects to the data port of a client in active mode from `source`, the virtual IP and the port below
@@ -71,7 +83,7 @@ pub async fn client_data(
                 let socket = open(client)?;
                 leg::prepare(&socket)?;
                 bind_address(&socket, source.ip())?;
-                socket.connect(client).await
+                Connection::connect(socket, client).await
             }
             result => result,
         }
@@ -79,13 +91,13 @@ pub async fn client_data(
     within(timeout, connect).await.map(Leg::new)
 }
 
-async fn from_port(client: SocketAddr, source: SocketAddr) -> io::Result<TcpStream> {
+async fn from_port(client: SocketAddr, source: SocketAddr) -> io::Result<Connection> {
     let socket = open(client)?;
     leg::prepare(&socket)?;
     // Every socket on port 20 needs it, or the second bind is refused (A8).
-    socket.set_reuseaddr(true)?;
-    socket.bind(source)?;
-    socket.connect(client).await
+    socket.set_reuse_address(true)?;
+    socket.bind(&source.into())?;
+    Connection::connect(socket, client).await
 }
 
 /// Whether the source port is to blame: it is privileged, or bound without sharing, or connected from it
@@ -99,24 +111,22 @@ fn is_port_taken(error: &io::Error) -> bool {
     )
 }
 
-fn open(peer: SocketAddr) -> io::Result<TcpSocket> {
-    if peer.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }
+fn open(peer: SocketAddr) -> io::Result<Socket> {
+    let (domain, kind) = (Domain::for_address(peer), Type::STREAM.nonblocking());
+    Socket::new(domain, kind, Some(Protocol::TCP))
 }
 
 /// Binds the address and leaves the port to the connect, where it need only be unused towards that
 /// peer: a single source address would otherwise be out of ports at 28,000 connections (K4).
-fn bind_address(socket: &TcpSocket, source: IpAddr) -> io::Result<()> {
+fn bind_address(socket: &Socket, source: IpAddr) -> io::Result<()> {
     setsockopt(socket, sockopt::IpBindAddressNoPort, &true)?;
     // Not the error of a connect that finds every port taken: an address that is not here stays away.
     let unbound = |error: io::Error| {
         let said = format!("source address {source}: {error}");
         io::Error::new(error.kind(), said)
     };
-    socket.bind(SocketAddr::new(source, 0)).map_err(unbound)
+    let address = SocketAddr::new(source, 0);
+    socket.bind(&address.into()).map_err(unbound)
 }
 
 async fn within<T>(
@@ -129,7 +139,7 @@ async fn within<T>(
 
 /// Where a backend in active mode connects, once (A4).
 pub struct BackendListener {
-    listener: TcpListener,
+    listener: Listener,
     address: SocketAddr,
     backend: IpAddr,
     refused: Arc<AtomicU64>,
@@ -141,7 +151,7 @@ impl BackendListener {
     pub fn open(source: IpAddr, backend: IpAddr, refused: Arc<AtomicU64>) -> io::Result<Self> {
         let socket = socket::bound(SocketAddr::new(source, 0))?;
         leg::prepare(&socket)?;
-        let listener = socket::listen(socket, BACKLOG)?;
+        let listener = socket::listen_for_data(socket, BACKLOG)?;
         let address = listener.local_addr()?;
         Ok(Self {
             listener,
@@ -171,9 +181,9 @@ impl BackendListener {
 
 /// Accepts a connection. One that failed while it was queued is passed over.
 pub(super) fn poll_arrival(
-    listener: &TcpListener,
+    listener: &Listener,
     cx: &mut Context<'_>,
-) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+) -> Poll<io::Result<(Connection, SocketAddr)>> {
     loop {
         match ready!(listener.poll_accept(cx)) {
             // accept(2) reports what is wrong with the network of the connection it would return.

@@ -19,7 +19,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,12 +29,13 @@ use std::time::Duration;
 use nix::libc::{MSG_MORE, MSG_NOSIGNAL};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{Interest, Ready};
-use tokio::net::TcpStream;
+
+use super::connection::Connection;
 
 /// A data connection to one party. Dropping it resets it, unless its direction had been finished.
 pub struct Leg {
     /// Shared with `fault` only, which borrows it across polls.
-    stream: Arc<TcpStream>,
+    stream: Arc<Connection>,
     /// Waits for `EPOLLERR`. Done once it has fired.
     fault: Option<Fault>,
 }
@@ -43,10 +44,10 @@ type Fault = Pin<Box<dyn Future<Output = io::Result<Ready>> + Send + Sync>>;
 
 impl Leg {
     /// A leg over `stream`, whose socket, or the listener that it came from, went through [`prepare`].
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Connection) -> Self {
         let stream = Arc::new(stream);
         let watched = Arc::clone(&stream);
-        let fault: Fault = Box::pin(async move { watched.ready(Interest::ERROR).await });
+        let fault: Fault = Box::pin(async move { watched.heard(Interest::ERROR).await });
         Self {
             stream,
             fault: Some(fault),
@@ -59,12 +60,12 @@ impl Leg {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.poll_readable(cx, |stream| stream.try_read(buffer))
+        self.stream.poll_read(cx, buffer)
     }
 
     /// Writes the beginning of `bytes`.
     pub(super) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_writable(cx, |stream| stream.try_write(bytes))
+        self.stream.poll_write(cx, bytes)
     }
 
     /// As [`Leg::poll_write`]. [`Leg::finish`] follows when all of `bytes` was written, and at once: till
@@ -75,42 +76,26 @@ impl Leg {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.poll_writable(cx, |stream| {
-            stream.try_io(Interest::WRITABLE, || {
-                SockRef::from(stream).send_with_flags(bytes, MSG_MORE | MSG_NOSIGNAL)
-            })
+            SockRef::from(stream).send_with_flags(bytes, MSG_MORE | MSG_NOSIGNAL)
         })
     }
 
-    /// Tries `attempt` when the socket is readable, until it says something other than `WouldBlock`.
-    /// `attempt` goes through [`TcpStream::try_io`], and says `WouldBlock` only when this socket is to
-    /// be waited for.
+    /// As [`Connection::poll_readable`].
     pub(super) fn poll_readable<T>(
         &self,
         cx: &mut Context<'_>,
-        mut attempt: impl FnMut(&TcpStream) -> io::Result<T>,
+        attempt: impl FnMut(&TcpStream) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        loop {
-            ready!(self.stream.poll_read_ready(cx))?;
-            match attempt(&self.stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
-            }
-        }
+        self.stream.poll_readable(cx, attempt)
     }
 
-    /// As [`Leg::poll_readable`], when the socket is writable.
+    /// As [`Connection::poll_writable`].
     pub(super) fn poll_writable<T>(
         &self,
         cx: &mut Context<'_>,
-        mut attempt: impl FnMut(&TcpStream) -> io::Result<T>,
+        attempt: impl FnMut(&TcpStream) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
-        loop {
-            ready!(self.stream.poll_write_ready(cx))?;
-            match attempt(&self.stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
-            }
-        }
+        self.stream.poll_writable(cx, attempt)
     }
 
     /// Waits for the connection to fail, even while nobody reads or writes it. Ready at most once.
@@ -125,7 +110,7 @@ impl Leg {
         };
         let ready = ready!(fault.as_mut().poll(cx));
         self.fault = None;
-        match ready.and_then(|_| self.stream.take_error()) {
+        match ready.and_then(|_| self.stream.socket().take_error()) {
             Ok(Some(error)) | Err(error) => Poll::Ready(error),
             Ok(None) => Poll::Pending,
         }
@@ -141,6 +126,7 @@ impl Leg {
             Ok(()) => socket.set_linger(None),
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Err(self
                 .stream
+                .socket()
                 .take_error()?
                 .unwrap_or_else(|| io::ErrorKind::BrokenPipe.into())),
             Err(error) => Err(error),
@@ -170,7 +156,7 @@ impl Leg {
 
     /// Resets the connection, finished or not.
     pub(super) fn abort(self) {
-        if let Err(error) = self.stream.set_zero_linger() {
+        if let Err(error) = SockRef::from(&*self.stream).set_linger(Some(Duration::ZERO)) {
             tracing::warn!(%error, "a data connection could not be reset, it is closed");
         }
     }

@@ -4,6 +4,7 @@
 //! lease, dial and relay; these modules only do it, and tell truthfully how it ended.
 
 pub mod alarm;
+pub mod connection;
 pub mod dial;
 pub mod host;
 pub mod inherit;

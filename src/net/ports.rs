@@ -32,12 +32,12 @@ use std::task::{Context, Poll, Waker};
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
-use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 pub use self::quarantine::Key;
 use self::quarantine::Quarantine;
 use self::room::{Room, Slot};
+use super::connection::Listener;
 use super::dial::poll_arrival;
 use super::leg::{self, Leg};
 use super::socket::{self, normalise, normalise_socket};
@@ -412,14 +412,14 @@ impl Table {
 
 /// A listener and the leases that wait on it.
 struct Shared {
-    listener: TcpListener,
+    listener: Listener,
     room: Arc<Room>,
 }
 
-fn open(address: SocketAddr) -> io::Result<TcpListener> {
+fn open(address: SocketAddr) -> io::Result<Listener> {
     let socket = socket::bound(address)?;
     leg::prepare(&socket)?;
-    socket::listen(socket, BACKLOG)
+    socket::listen_for_data(socket, BACKLOG)
 }
 
 /// A lock is poisoned by a panic that left nothing half done: every change here is a single step.

@@ -6,8 +6,9 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::io::Interest;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
+
+use super::connection::Listener;
 
 /// As [`bound`], at an address that this host does not have yet: the virtual IP of a stand-by, which VRRP or
 /// the like moves here later.
@@ -49,6 +50,12 @@ pub fn listen(socket: Socket, backlog: i32) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// Begins to accept data connections.
+pub fn listen_for_data(socket: Socket, backlog: i32) -> io::Result<Listener> {
+    socket.listen(backlog)?;
+    Listener::new(socket)
+}
+
 /// Begins to accept control connections. They are born prepared: the kernel hands down what
 /// [`prepare_control`] sets.
 pub fn listen_for_control(
@@ -60,14 +67,24 @@ pub fn listen_for_control(
     listen(socket, backlog)
 }
 
-/// Sets what a control connection needs on either side of ftplb, before its first read: urgent bytes
-/// stay in their place in the stream (T1), a line is sent as one segment at once (R11), and a peer that
-/// vanished is found out within `keepalive` and half as much again (K5).
+/// Sets all that a control connection needs: [`prepare_lines`], and [`keep_alive`].
 pub fn prepare_control(socket: &impl AsFd, keepalive: Duration) -> io::Result<()> {
+    prepare_lines(socket)?;
+    keep_alive(socket, keepalive)
+}
+
+/// Sets what a control connection needs on either side of ftplb, before its first read: urgent bytes
+/// stay in their place in the stream (T1), and a line is sent as one segment at once (R11).
+pub fn prepare_lines(socket: &impl AsFd) -> io::Result<()> {
+    let socket = SockRef::from(socket);
+    socket.set_out_of_band_inline(true)?;
+    socket.set_tcp_nodelay(true)
+}
+
+/// From now on a peer that vanished is found out within `keepalive` and half as much again (K5).
+pub fn keep_alive(socket: &impl AsFd, keepalive: Duration) -> io::Result<()> {
     let socket = SockRef::from(socket);
     let interval = (keepalive / (2 * KEEPALIVE_RETRIES)).max(Duration::from_secs(1));
-    socket.set_out_of_band_inline(true)?;
-    socket.set_tcp_nodelay(true)?;
     socket.set_tcp_keepalive(
         &TcpKeepalive::new()
             .with_time(keepalive.max(Duration::from_secs(1)))
@@ -80,17 +97,14 @@ pub fn prepare_control(socket: &impl AsFd, keepalive: Duration) -> io::Result<()
 
 /// Sends what fits into the buffer of a connection that was just accepted. The runtime does not know yet that
 /// it is writable, and would say that it is not.
-pub fn send_at_once(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
-    SockRef::from(stream).send(bytes).map(drop)
+pub fn send_at_once(socket: &impl AsFd, bytes: &[u8]) -> io::Result<()> {
+    SockRef::from(socket).send(bytes).map(drop)
 }
 
 /// Sends one byte as TCP urgent data: the Telnet data mark of an abort (T6). `WouldBlock` when the socket
 /// is not writable.
-pub fn send_urgent(stream: &TcpStream, byte: u8) -> io::Result<()> {
-    let socket = SockRef::from(stream);
-    stream
-        .try_io(Interest::WRITABLE, || socket.send_out_of_band(&[byte]))
-        .map(drop)
+pub fn send_urgent(socket: &impl AsFd, byte: u8) -> io::Result<()> {
+    SockRef::from(socket).send_out_of_band(&[byte]).map(drop)
 }
 
 /// `::ffff:a.b.c.d` is `a.b.c.d` (V2).

@@ -21,7 +21,6 @@ use std::task::{Context, Poll, ready};
 
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use nix::unistd::pipe2;
-use tokio::io::Interest;
 
 use super::leg::Leg;
 
@@ -163,9 +162,7 @@ impl Pipe {
     pub(super) fn poll_fill(&mut self, leg: &Leg, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         debug_assert!(self.is_empty(), "EAGAIN could mean that the pipe is full");
         let filled = ready!(leg.poll_readable(cx, |stream| {
-            stream.try_io(Interest::READABLE, || {
-                Ok(splice(stream, None, &self.writer, None, FILL, flags())?)
-            })
+            Ok(splice(stream, None, &self.writer, None, FILL, flags())?)
         }))?;
         self.filled = filled;
         Poll::Ready(Ok(filled))
@@ -179,16 +176,14 @@ impl Pipe {
     ) -> Poll<io::Result<usize>> {
         debug_assert!(!self.is_empty(), "EAGAIN could mean that the pipe is empty");
         let drained = ready!(leg.poll_writable(cx, |stream| {
-            stream.try_io(Interest::WRITABLE, || {
-                Ok(splice(
-                    &self.reader,
-                    None,
-                    stream,
-                    None,
-                    self.filled,
-                    flags(),
-                )?)
-            })
+            Ok(splice(
+                &self.reader,
+                None,
+                stream,
+                None,
+                self.filled,
+                flags(),
+            )?)
         }))?;
         self.filled -= drained;
         Poll::Ready(Ok(drained))

@@ -24,7 +24,7 @@ pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
 pub(super) async fn leg() -> (Leg, TcpStream) {
     let socket = socket::bound(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     leg::prepare(&socket).unwrap();
-    let listener = socket::listen(socket, 1).unwrap();
+    let listener = socket::listen_for_data(socket, 1).unwrap();
     let peer = TcpStream::connect(listener.local_addr().unwrap())
         .await
         .unwrap();

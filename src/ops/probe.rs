@@ -22,6 +22,7 @@ pub use self::error::ProbeError;
 use self::talk::Talk;
 use crate::config::{Probe, Script, Via};
 use crate::diagnosis::Diagnosis;
+use crate::net::connection::Connection;
 use crate::net::{alarm, dial};
 use crate::ops::checks::{Subject, Through};
 use crate::ops::script::Call;
@@ -85,7 +86,7 @@ pub async fn run(subject: &Subject, pins: &Arc<Pins>) -> Result<Finding, ProbeEr
 
 async fn connect(subject: &Subject, deadline: Deadline) -> Result<TcpStream, ProbeError> {
     let (to, source) = (subject.address, subject.source);
-    let dialled = dial::control(to, source, deadline.limit);
+    let dialled = dial::stream(to, source, deadline.limit);
     deadline.connect(to, dialled, unreachable).await
 }
 
@@ -107,7 +108,7 @@ async fn begin_through(
     let dialled = async {
         let (socket, client) = dial::bound(to.ip())?;
         pin = Some(pins.pin(client, through.backend));
-        socket.connect(to).await
+        Connection::connect(socket, to).await?.into_stream()
     };
     let stream = deadline.connect(to, dialled, unreachable).await?;
     let mut talk = Talk::new(stream, to, deadline);

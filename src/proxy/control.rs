@@ -14,12 +14,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use tokio::net::TcpStream;
-
 use crate::balance::BackendId;
 use crate::ending::{Cause, Ending, Side};
 use crate::ftp::line::Framer;
 use crate::net::alarm::Alarm;
+use crate::net::connection::Connection;
 use crate::net::stream::ControlStream;
 use crate::proxy::data::DataConnection;
 use crate::proxy::dialling::Dialling;
@@ -44,7 +43,7 @@ pub(super) struct Driver {
     pub(super) waiting: Option<Box<Waiting>>,
     pub(super) seat: Option<Seat>,
     pub(super) tried: Vec<BackendId>,
-    /// When the backend's control connection stood, until it greeted.
+    /// When the backend's control connection stood, until it has keepalive.
     pub(super) connected: Option<Instant>,
     pub(super) alarm: Alarm,
     pub(super) record: SessionRecord,
@@ -53,7 +52,11 @@ pub(super) struct Driver {
 
 impl Driver {
     /// A driver for the client behind `stream`.
-    pub(super) fn new(service: Arc<Service>, admission: Admission, stream: TcpStream) -> Box<Self> {
+    pub(super) fn new(
+        service: Arc<Service>,
+        admission: Admission,
+        stream: Connection,
+    ) -> Box<Self> {
         let settings = Arc::clone(&service.settings);
         let framer = Framer::commands(settings.limits.command_line_bytes);
         let Origin { client, vip, .. } = admission.entry.origin;
@@ -76,13 +79,15 @@ impl Driver {
 
     /// Runs the session to its end.
     pub(super) async fn run(mut self: Box<Self>) {
+        let mut now = Instant::now();
         let ending = loop {
-            if let Some(ending) = self.obey() {
+            if let Some(ending) = self.obey(now) {
                 break ending;
             }
             self.show();
             let event = std::future::poll_fn(|cx| self.poll_event(cx)).await;
-            self.handle(event);
+            now = Instant::now();
+            self.handle(event, now);
         };
         self.close(ending).await;
     }
@@ -100,8 +105,7 @@ impl Driver {
         view.set_transfer(session.transfer());
     }
 
-    fn handle(&mut self, event: Event) {
-        let now = Instant::now();
+    fn handle(&mut self, event: Event, now: Instant) {
         match event {
             Event::AtClientEnd(id) => self.on_client_end(id),
             Event::EndDoubt(id) => self.end_doubt(id, now),
@@ -131,10 +135,10 @@ impl Driver {
     }
 
     /// Does what the machine says, until it has nothing more to say.
-    fn obey(&mut self) -> Option<Ending> {
+    fn obey(&mut self, now: Instant) -> Option<Ending> {
         while let Some(action) = self.session.poll_action() {
             match action {
-                Action::Pick { user } => self.pick_backend(user),
+                Action::Pick { user } => self.pick_backend(user, now),
                 Action::Send { to, text, alone } => self.send(to, &text, alone),
                 Action::Interrupt => {
                     if let Some(backend) = &mut self.backend {
@@ -157,7 +161,7 @@ impl Driver {
                     }
                 }
                 Action::Release(id) => self.drop_connection(id),
-                Action::Tell(tell) => self.tell(tell),
+                Action::Tell(tell) => self.tell(tell, now),
                 Action::Close(ending) => return Some(ending),
             }
         }
@@ -175,8 +179,7 @@ impl Driver {
         }
     }
 
-    fn tell(&mut self, tell: Tell) {
-        let now = Instant::now();
+    fn tell(&mut self, tell: Tell, now: Instant) {
         match tell {
             Tell::Greeted => {
                 if let Some(Seat { pick, .. }) = &self.seat {
@@ -184,7 +187,7 @@ impl Driver {
                     let change = self.service.pool.report_live(id, true, now);
                     self.record.note_availability(pick, change);
                     self.tried = Vec::new();
-                    let waited = self.connected.take().map(|since| now - since);
+                    let waited = self.connected.map(|since| now - since);
                     self.record.note_greeted(pick, waited.unwrap_or_default());
                     // Set once: a session has one backend from its greeting on.
                     let _first = self.admission.entry.pinned.set(Pinned {
@@ -259,10 +262,11 @@ impl Drop for Driver {
             self.record.end(ending);
             return;
         }
-        self.session.on_order(Order::Kill, Instant::now());
+        let now = Instant::now();
+        self.session.on_order(Order::Kill, now);
         while let Some(action) = self.session.poll_action() {
             if let Action::Tell(tell) = action {
-                self.tell(tell);
+                self.tell(tell, now);
             }
         }
         self.record

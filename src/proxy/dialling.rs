@@ -2,13 +2,13 @@
 
 use std::io;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 
 use crate::balance::{NoPick, Pick, Request};
 use crate::ftp::line::Framer;
+use crate::net::connection::Connection;
 use crate::net::stream::ControlStream;
 use crate::net::{dial, host, socket};
 use crate::proxy::control::Driver;
@@ -19,13 +19,12 @@ use crate::session::Picked;
 /// A backend's control port is being dialled.
 pub(super) struct Dialling {
     pub(super) since: Instant,
-    pub(super) dial: Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>,
+    pub(super) dial: Pin<Box<dyn Future<Output = io::Result<Connection>> + Send>>,
 }
 
 impl Driver {
     /// Picks a backend for the session, of the user whose name is waited for where it decides.
-    pub(super) fn pick_backend(&mut self, user: Bytes) {
-        let now = Instant::now();
+    pub(super) fn pick_backend(&mut self, user: Bytes, now: Instant) {
         self.backend = None;
         self.seat = None;
         let pick = match self.choose(&user, now) {
@@ -33,7 +32,9 @@ impl Driver {
             Err(NoPick::NoneUp) => return self.session.on_picked(Picked::None, now),
             Err(NoPick::Full) if self.waiting.is_some() => return,
             // What gets free from here on is heard of, what did before is found by a second look.
-            Err(NoPick::Full) if self.enter_room(user.clone()) => return self.pick_backend(user),
+            Err(NoPick::Full) if self.enter_room(user.clone()) => {
+                return self.pick_backend(user, now);
+            }
             Err(NoPick::Full) => return self.session.on_picked(Picked::Full, now),
         };
         self.waiting = None;
@@ -77,17 +78,17 @@ impl Driver {
     pub(super) fn on_room(&mut self, now: Instant) {
         let Some(waiting) = &self.waiting else { return };
         let (user, is_over) = (waiting.user.clone(), waiting.is_over());
-        self.pick_backend(user);
+        self.pick_backend(user, now);
         if is_over && self.waiting.take().is_some() {
             self.session.on_picked(Picked::Full, now);
         }
     }
 
-    pub(super) fn on_connected(&mut self, result: io::Result<TcpStream>, now: Instant) {
+    pub(super) fn on_connected(&mut self, result: io::Result<Connection>, now: Instant) {
         let since = self.dialling.take().map_or(now, |dialling| dialling.since);
         let prepared = result.and_then(|stream| {
-            socket::prepare_control(&stream, self.service.settings.timeouts.keepalive)?;
-            let local = socket::normalise(stream.local_addr()?.ip());
+            socket::prepare_lines(&stream)?;
+            let local = socket::normalise(stream.socket().local_addr()?.ip());
             Ok((stream, local))
         });
         match (prepared, &self.seat) {
@@ -113,6 +114,18 @@ impl Driver {
         }
     }
 
+    /// The backend's connection has lived long enough to be worth what finds out that a backend has vanished
+    /// (K5): five calls, which most sessions would make for nothing.
+    pub(super) fn guard_backend(&mut self) {
+        self.connected = None;
+        let Some(backend) = &self.backend else { return };
+        if let Err(error) = { &backend.stream }.keep_alive(self.service.settings.timeouts.keepalive)
+        {
+            let session = self.admission.entry.id;
+            tracing::debug!(session, %error, "no keepalive on the backend's control connection");
+        }
+    }
+
     /// Ejection and the log hear of a backend that could not take the session.
     pub(super) fn on_backend_failed(&mut self, what: &str, now: Instant) {
         if let Some(Seat { pick, .. }) = &self.seat {
@@ -122,3 +135,7 @@ impl Driver {
         }
     }
 }
+
+/// After this, and once it has greeted, a backend's control connection gets keepalive. Next to the silence before the first probe it is
+/// little, and most sessions of scripts have ended by then.
+pub(super) const YOUTH: Duration = Duration::from_secs(5);

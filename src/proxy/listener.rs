@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tokio::net::{TcpListener, TcpStream};
+use socket2::SockRef;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::limits::Refusal;
+use crate::net::connection::{Connection, Listener};
 use crate::net::socket;
 use crate::proxy::control::Driver;
 use crate::proxy::service::Service;
@@ -32,6 +34,14 @@ pub async fn serve(
     tasks: TaskTracker,
     halt: Halt,
 ) {
+    let listener = match Listener::adopt(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            let listener = &service.load().name;
+            tracing::error!(%listener, %error, "cannot accept clients: this host is short of memory");
+            return;
+        }
+    };
     let mut door = Door::new(&listener, &service.load());
     loop {
         let accepted = tokio::select! {
@@ -65,18 +75,14 @@ pub async fn serve(
         }
     }
     // A connection in the backlog has been made; closing it would be a reset.
-    if let Ok(listener) = listener.into_std() {
-        let accept = || {
-            let (stream, client) = listener.accept()?;
-            stream.set_nonblocking(true)?;
-            let stream = TcpStream::from_std(stream)?;
-            let vip = door.vip(&stream)?;
-            Ok::<_, io::Error>((stream, client, vip))
-        };
-        let waiting = std::iter::from_fn(|| accept().ok()).take(MOST_AT_THE_END);
-        for (stream, client, vip) in waiting {
-            admit(stream, client, vip, &service.load_full(), &tasks);
-        }
+    let accept = || {
+        let (stream, client) = listener.accept_now()?;
+        let vip = door.vip(&stream)?;
+        Ok::<_, io::Error>((stream, client, vip))
+    };
+    let waiting = std::iter::from_fn(|| accept().ok()).take(MOST_AT_THE_END);
+    for (stream, client, vip) in waiting {
+        admit(stream, client, vip, &service.load_full(), &tasks);
     }
 }
 
@@ -89,7 +95,7 @@ struct Door {
 }
 
 impl Door {
-    fn new(listener: &TcpListener, service: &Service) -> Self {
+    fn new(listener: &Listener, service: &Service) -> Self {
         let is_one = |address: &SocketAddr| !address.ip().is_unspecified();
         Self {
             keepalive: service.settings.timeouts.keepalive,
@@ -100,8 +106,8 @@ impl Door {
     /// The virtual IP of a new connection, which is prepared then. An error means that the client is gone.
     fn receive(
         &mut self,
-        listener: &TcpListener,
-        stream: &TcpStream,
+        listener: &Listener,
+        stream: &Connection,
         service: &Service,
     ) -> io::Result<SocketAddr> {
         let wanted = service.settings.timeouts.keepalive;
@@ -113,14 +119,14 @@ impl Door {
         self.vip(stream)
     }
 
-    fn vip(&self, stream: &TcpStream) -> io::Result<SocketAddr> {
-        self.vip.map_or_else(|| stream.local_addr(), Ok)
+    fn vip(&self, stream: &Connection) -> io::Result<SocketAddr> {
+        self.vip.map_or_else(|| stream.socket().local_addr(), Ok)
     }
 }
 
 /// Gives the client a session, or refuses it: those first whose refusal costs least.
 fn admit(
-    stream: TcpStream,
+    stream: Connection,
     client: SocketAddr,
     vip: SocketAddr,
     service: &Arc<Service>,
@@ -157,7 +163,7 @@ fn admit(
 
 /// O1: one line and FIN. Whom the listener is not for gets no word, and leaves nothing behind.
 fn refuse(
-    stream: &TcpStream,
+    stream: &Connection,
     client: SocketAddr,
     service: &Service,
     refusal: Refusal,
@@ -166,7 +172,7 @@ fn refuse(
     service.listener.session_refused(refusal);
     { &service.gate }.tell_refused(client, &service.name, refusal, now);
     let parting = if refusal == Refusal::Denied {
-        stream.set_zero_linger()
+        SockRef::from(stream).set_linger(Some(Duration::ZERO))
     } else {
         // The socket is new: its buffer takes the line, and nothing unread makes a reset of it.
         socket::send_at_once(stream, TOO_MANY)

@@ -104,7 +104,16 @@ impl Party {
     }
 
     /// Writes what waits. An error means that the peer is gone; it is told once.
+    #[inline]
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Asked at every turn, and nearly always so.
+        if self.outbox.is_empty() && self.shut != Shut::Wanted {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_write(cx)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut result = Poll::Ready(Ok(()));
         if !self.outbox.is_empty() {
             result = self.outbox.poll_flush(cx, &self.stream);

@@ -1,14 +1,14 @@
 //! What a session waits for, and in which order it looks.
 
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use tokio::net::TcpStream;
-
 use crate::ending::Side;
+use crate::net::connection::Connection;
 use crate::proxy::control::Driver;
 use crate::proxy::data::Happened;
+use crate::proxy::dialling::YOUTH;
 use crate::session::{DataEvent, DataId, Input, Order};
 
 /// What a session waits for.
@@ -16,7 +16,7 @@ pub(super) enum Event {
     AtClientEnd(DataId),
     Backend(Input),
     Client(Input),
-    Connected(io::Result<TcpStream>),
+    Connected(io::Result<Connection>),
     Data(DataId, DataEvent),
     Deadline,
     DialFailed(DataId, Side, io::Error),
@@ -109,12 +109,22 @@ impl Driver {
     }
 
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let now = Instant::now();
-        self.session.note_mid_line(self.client.is_mid_line(), now);
+        let is_mid_line = self.client.is_mid_line();
+        self.session.note_mid_line(is_mid_line.then(Instant::now));
+        if let Some(since) = self.connected
+            && self.admission.entry.pinned.get().is_some()
+        {
+            let until = since + YOUTH;
+            let first = self.session.deadline().map_or(until, |at| at.min(until));
+            ready!(self.alarm.poll(first.into(), cx));
+            if first < until {
+                return Poll::Ready(());
+            }
+            self.guard_backend();
+        }
         let Some(deadline) = self.session.deadline() else {
             return Poll::Pending;
         };
-        let at = tokio::time::Instant::from_std(deadline);
-        self.alarm.poll(at, cx)
+        self.alarm.poll(deadline.into(), cx)
     }
 }

@@ -291,12 +291,10 @@ impl Session {
         self.settle(now);
     }
 
-    /// Says whether the client has sent a part of a line only, which it must complete in time (O2).
-    pub fn note_mid_line(&mut self, is_mid_line: bool, now: Instant) {
-        self.mid_line = match (is_mid_line && self.wants_client(), self.mid_line) {
-            (true, since) => since.or(Some(now)),
-            (false, _) => None,
-        };
+    /// Says whether the client has by now sent a part of a line only, which it must complete in time (O2).
+    pub fn note_mid_line(&mut self, by_now: Option<Instant>) {
+        let by_now = by_now.filter(|_| self.wants_client());
+        self.mid_line = by_now.map(|now| self.mid_line.unwrap_or(now));
     }
 
     /// The operator wants something of this session.

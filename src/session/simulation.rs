@@ -129,7 +129,7 @@ impl World {
             }
             _ => {
                 let is_mid_line = self.random.one_in(2);
-                self.session.note_mid_line(is_mid_line, self.now);
+                self.session.note_mid_line(is_mid_line.then_some(self.now));
             }
         }
         self.obey();

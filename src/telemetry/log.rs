@@ -17,6 +17,7 @@ use super::queue::{Output, Queue, Writer};
 use super::transfer_log::{self, TransferLog};
 use crate::config::{Config, LogFormat};
 
+mod clock;
 mod fields;
 
 /// Why logging could not be set up.
@@ -148,6 +149,7 @@ pub fn start(config: &Config) -> Result<Logging, LogError> {
     let dropped = Dropped(Arc::clone(&queue));
     let is_terminal = log.file.is_none() && io::IsTerminal::is_terminal(&io::stderr());
     let lines = fmt::layer()
+        .with_timer(clock::Utc)
         .with_writer(queue)
         .with_ansi(is_terminal)
         .with_target(false);

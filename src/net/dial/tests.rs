@@ -3,6 +3,8 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::net::TcpListener;
+
 use super::*;
 use crate::net::testing::{End, connect, ending, soon};
 
@@ -19,7 +21,7 @@ async fn p15_control_and_data_come_from_the_same_source() {
     let (listener, address) = listener().await;
     let source = IpAddr::from([127, 0, 0, 9]);
     let control = control(address, Some(source), TIMEOUT).await.unwrap();
-    assert_eq!(control.local_addr().unwrap().ip(), source);
+    assert_eq!(control.socket().local_addr().unwrap().ip(), source);
     assert_eq!(listener.accept().await.unwrap().1.ip(), source);
     let _leg = backend_data(address, source, TIMEOUT).await.unwrap();
     assert_eq!(listener.accept().await.unwrap().1.ip(), source);

@@ -2,6 +2,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::*;
 use crate::net::socket;
@@ -33,7 +34,7 @@ async fn k5_a_leg_has_keepalive_once_it_was_told_to() {
 async fn what_comes_while_a_leg_is_accepted_is_read() {
     let socket = socket::bound(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     prepare(&socket).unwrap();
-    let listener = socket::listen(socket, 1).unwrap();
+    let listener = socket::listen_for_data(socket, 1).unwrap();
     for _ in 0..1_000 {
         let mut peer = TcpStream::connect(listener.local_addr().unwrap())
             .await
@@ -77,7 +78,7 @@ async fn d2_a_panic_or_a_cancelled_task_resets_the_leg() {
 async fn d2_a_connection_still_queued_is_reset_when_its_listener_closes() {
     let socket = socket::bound(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     prepare(&socket).unwrap();
-    let listener = socket::listen(socket, 1).unwrap();
+    let listener = socket::listen_for_data(socket, 1).unwrap();
     let mut peer = TcpStream::connect(listener.local_addr().unwrap())
         .await
         .unwrap();
@@ -154,7 +155,7 @@ async fn d3_finishing_a_leg_tells_the_same() {
             peer.shutdown().await.unwrap();
         }
         reset(peer);
-        soon(leg.stream.ready(Interest::ERROR)).await.unwrap();
+        soon(leg.stream.heard(Interest::ERROR)).await.unwrap();
         assert_eq!(leg.finish().unwrap_err().kind(), kind);
     }
 }

@@ -4,10 +4,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 
-use tokio::net::TcpStream;
-
 use super::lock;
 use crate::config::PeerCheck;
+use crate::net::connection::Connection;
 
 /// The leases that wait on one listener. It is also the listener's waker, for tokio keeps only the last:
 /// it wakes them all. So it must not own the listener, which owns the waker.
@@ -78,7 +77,7 @@ pub(super) struct Slot {
 struct SlotState {
     waker: Option<Waker>,
     /// The connection, until the lease's own task takes it.
-    arrived: Option<TcpStream>,
+    arrived: Option<Connection>,
 }
 
 impl Slot {
@@ -92,14 +91,14 @@ impl Slot {
     }
 
     /// Takes the connection, or leaves `waker` to be told of it.
-    pub(super) fn arrival(&self, waker: &Waker) -> Option<TcpStream> {
+    pub(super) fn arrival(&self, waker: &Waker) -> Option<Connection> {
         let mut state = lock(&self.state);
         let arrived = state.arrived.take();
         state.waker = arrived.is_none().then(|| waker.clone());
         arrived
     }
 
-    pub(super) fn serve(&self, stream: TcpStream) -> Option<Waker> {
+    pub(super) fn serve(&self, stream: Connection) -> Option<Waker> {
         let mut state = lock(&self.state);
         state.arrived = Some(stream);
         state.waker.take()

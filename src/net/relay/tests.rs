@@ -450,9 +450,12 @@ async fn d3_an_upload_that_ended_in_order_is_whole_though_the_client_was_reset_a
 #[tokio::test]
 async fn d3_the_same_while_the_backend_does_not_read() {
     let ((client_leg, mut client), (backend_leg, mut backend)) = (leg().await, leg().await);
-    let mut before = 0;
+    let bytes = vec![7; 65_536];
+    // The kernel has to say first that it takes anything.
+    let wrote = poll_fn(|cx| backend_leg.poll_write(cx, &bytes));
+    let mut before = soon(wrote).await.unwrap();
     while let Poll::Ready(count) =
-        poll_fn(|cx| Poll::Ready(backend_leg.poll_write(cx, &vec![7; 65_536]))).await
+        poll_fn(|cx| Poll::Ready(backend_leg.poll_write(cx, &bytes))).await
     {
         before += count.unwrap();
     }

@@ -106,7 +106,7 @@ impl Data {
         let deadline = talk.deadline;
         let dialled = async {
             let source = talk.local_ip()?;
-            dial::control(peer, Some(source), deadline.limit).await
+            dial::stream(peer, Some(source), deadline.limit).await
         };
         let failed = |peer, source| ProbeError::DataConnect { peer, source };
         let stream = deadline.connect(peer, dialled, failed).await?;

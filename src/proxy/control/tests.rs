@@ -1,9 +1,11 @@
 //! What is told of a session that dies of an error of ftplb's own.
 
-use tokio::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 
 use super::*;
 use crate::balance::Pool;
+use crate::config::Config;
 use crate::config::check::{Surroundings, check};
 use crate::ftp::command::Verb;
 use crate::limits::Limits;
@@ -16,13 +18,7 @@ use crate::telemetry::metrics::PoolMetrics;
 async fn a_session_that_panics_ends_and_its_transfer_with_it_once() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("transfers");
-    let text = format!(
-        "[[listener]]\naddress = \"127.0.0.1:0\"\n[log]\nfilter = \"off\"\n[[pool]]\n\
-         [[pool.backend]]\naddress = \"127.0.0.1:9\"\n[transfer_log]\nfile = \"{}\"\n",
-        file.display()
-    );
-    let checked = check(&text, "x.toml", &Surroundings::default());
-    let config = checked.unwrap().config;
+    let config = configuration(&file);
     let logging = log::start(&config).unwrap();
     let now = Instant::now();
     let process = ProcessParts {
@@ -39,10 +35,12 @@ async fn a_session_that_panics_ends_and_its_transfer_with_it_once() {
     };
     let listener = &config.listeners[0];
     let service = Arc::new(Service::new(&config, listener, &parts, &process, None, now));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let vip = listener.local_addr().unwrap();
-    let (client, accepted) = tokio::join!(TcpStream::connect(vip), listener.accept());
-    let (stream, client_address) = accepted.unwrap();
+    let client = TcpStream::connect(vip).unwrap();
+    let (stream, client_address) = listener.accept().unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let stream = Connection::new(stream).unwrap();
     let origin = Origin {
         client: client_address,
         vip,
@@ -74,4 +72,15 @@ async fn a_session_that_panics_ends_and_its_transfer_with_it_once() {
         assert!(lines.contains(part), "{part}: {lines}");
     }
     assert!(process.sessions.is_empty());
+}
+
+fn configuration(transfers: &Path) -> Config {
+    let text = format!(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\n[log]\nfilter = \"off\"\n[[pool]]\n\
+         [[pool.backend]]\naddress = \"127.0.0.1:9\"\n[transfer_log]\nfile = \"{}\"\n",
+        transfers.display()
+    );
+    check(&text, "x.toml", &Surroundings::default())
+        .unwrap()
+        .config
 }

@@ -224,7 +224,7 @@ fn h5_o2_user_must_come_in_time_and_so_must_its_line() {
     t.closes(Side::Client, Phase::Login, Cause::Timeout);
 
     let mut t = unpicked();
-    t.session.note_mid_line(true, t.now);
+    t.session.note_mid_line(Some(t.now));
     t.passes(30);
     t.client_gets("421 Timeout, closing control connection.");
     t.closes(Side::Client, Phase::Login, Cause::Timeout);

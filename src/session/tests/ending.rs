@@ -40,7 +40,7 @@ fn decision_7_a_backend_that_fails_before_its_greeting_is_replaced() {
 #[test]
 fn decision_7_a_silent_backend_is_replaced_and_three_tries_are_all() {
     let mut t = Talk::connected();
-    t.session.note_mid_line(true, t.now);
+    t.session.note_mid_line(Some(t.now));
     t.passes(10);
     t.picks("");
     t.pick(Picked::Failed);

@@ -91,18 +91,18 @@ fn o2_ten_mistakes_before_login_are_enough() {
 #[test]
 fn o2_a_line_must_be_completed_in_time_but_only_while_it_is_read() {
     let mut t = Talk::logged_in();
-    t.session.note_mid_line(true, t.now);
+    t.session.note_mid_line(Some(t.now));
     t.passes(20);
-    t.session.note_mid_line(true, t.now);
-    t.session.note_mid_line(false, t.now);
+    t.session.note_mid_line(Some(t.now));
+    t.session.note_mid_line(None);
     t.passes(29);
-    t.session.note_mid_line(true, t.now);
+    t.session.note_mid_line(Some(t.now));
     t.passes(30);
     t.client_gets("421 Timeout, closing control connection.");
     t.closes(Side::Client, Phase::Command, Cause::Timeout);
 
     let mut t = Talk::connected();
-    t.session.note_mid_line(true, t.now);
+    t.session.note_mid_line(Some(t.now));
     t.passes(9);
     t.greets();
 
@@ -110,7 +110,7 @@ fn o2_a_line_must_be_completed_in_time_but_only_while_it_is_read() {
     for _ in 0..64 {
         t.forwards("STAT");
     }
-    t.session.note_mid_line(true, t.now);
+    t.session.note_mid_line(Some(t.now));
     assert!(!t.session.wants_client(), "O5");
     t.passes(100);
     t.relays_reply("211 ok");
@@ -182,7 +182,7 @@ fn o2_a_login_that_the_backend_does_not_answer_is_the_backends_fault() {
 fn o2_lines_that_each_end_in_time_are_not_late() {
     let mut t = Talk::logged_in();
     for _ in 0..10 {
-        t.session.note_mid_line(true, t.now);
+        t.session.note_mid_line(Some(t.now));
         t.passes(20);
         t.exchange("NOOP", "200 ok");
     }

@@ -111,7 +111,7 @@ fn o2_a_line_is_not_late_while_its_sender_is_not_read() {
         t.answers("", "500 Empty command.");
     }
     let now = t.now;
-    t.session.note_mid_line(true, now);
+    t.session.note_mid_line(Some(now));
     t.passes(59);
     t.quiet();
     t.passes(1);

@@ -100,13 +100,13 @@ fn o8_a_client_that_connects_or_writes_does_not_pause() {
     t.does(&Action::Relay(t.id));
     t.now += Duration::from_millis(900);
     t.passes(0);
-    t.session.note_mid_line(true, t.now);
+    t.session.note_mid_line(Some(t.now));
     t.passes(20);
     t.exchange("STOR f", "150 go");
     t.data_ends(0, 9);
     t.relays_reply("226 done");
     t.transfer();
-    t.session.note_mid_line(false, t.now);
+    t.session.note_mid_line(None);
     pauses(&mut t, Phase::Command);
 }
 

@@ -86,7 +86,8 @@ struct Clean<'a, 'writer>(&'a mut Writer<'writer>);
 
 impl fmt::Write for Clean<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if !text.chars().any(char::is_control) {
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'~');
+        if text.bytes().all(is_plain) || !text.chars().any(char::is_control) {
             return self.0.write_str(text);
         }
         for part in text.split_inclusive(char::is_control) {
