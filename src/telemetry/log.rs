@@ -125,7 +125,7 @@ impl FilterSwitch {
 }
 
 impl Filter {
-    /// Reads `filter` in the syntax of [`Log::filter`].
+    /// Reads `filter` in the syntax of [`crate::config::Log::filter`].
     pub fn parse(filter: &str) -> Result<Self, LogError> {
         let parsed = EnvFilter::try_new(filter).map_err(|source| LogError::Filter {
             filter: filter.to_owned(),
