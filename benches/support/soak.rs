@@ -137,11 +137,10 @@ async fn idle(subject: Subject, gauges: &Gauges, sample: Sample) -> anyhow::Resu
     }
 }
 
-/// The gauges that must be again what they were: not what this process uses at the moment.
+/// The gauges that must be again what they were: not what this process uses at the moment, nor the ports that
+/// rest for half a minute because nobody came to them.
 fn constant(mut gauges: Gauges) -> Gauges {
-    gauges.retain(|series, _| {
-        !["process_open_fds", "process_resident_memory_bytes"].contains(&series.as_str())
-    });
+    gauges.retain(|series, _| !PASSING.iter().any(|passing| series.starts_with(passing)));
     gauges
 }
 
@@ -208,5 +207,12 @@ const POOLED: usize = 128;
 
 /// By how many bytes memory may differ between two idle moments.
 const STEADY: f64 = 4.0 * MIB;
+
+/// Gauges that may differ.
+const PASSING: [&str; 3] = [
+    "process_open_fds",
+    "process_resident_memory_bytes",
+    "ftplb_passive_ports_taken",
+];
 
 const INTERNAL: &str = "cause=\"internal\"";
