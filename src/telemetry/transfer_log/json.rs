@@ -44,7 +44,7 @@ struct Line<'a> {
 pub(super) fn line(transfer: &Transfer<'_>, now: Timestamp) -> String {
     let Ending { side, phase, cause } = transfer.ending;
     let bytes = transfer.bytes();
-    let microseconds = transfer.time.as_micros();
+    let milliseconds = (transfer.time.as_micros() + 500) / 1_000;
     let line = Line {
         time: format!("{now:.3}"),
         session: transfer.session,
@@ -64,7 +64,7 @@ pub(super) fn line(transfer: &Transfer<'_>, now: Timestamp) -> String {
         direction: transfer.direction.label(),
         bytes,
         seconds: rounded(transfer.time.as_secs_f64()),
-        bytes_per_second: per_second(bytes, microseconds),
+        bytes_per_second: per_second(bytes, milliseconds),
         reply: transfer.reply.map(Code::value),
         complete: transfer.ending.is_complete(),
         side: side.label(),
@@ -80,7 +80,7 @@ fn rounded(seconds: f64) -> f64 {
 }
 
 /// `None` if it was over in no time.
-fn per_second(bytes: u64, microseconds: u128) -> Option<u64> {
-    let per_second = (u128::from(bytes) * 1_000_000).checked_div(microseconds)?;
+fn per_second(bytes: u64, milliseconds: u128) -> Option<u64> {
+    let per_second = (u128::from(bytes) * 1_000).checked_div(milliseconds)?;
     u64::try_from(per_second).ok()
 }

@@ -173,7 +173,7 @@ fn json_has_null_for_what_nobody_knows() {
         file: None,
         mode: DataMode::None,
         direction: TransferDirection::None,
-        time: Duration::ZERO,
+        time: Duration::from_micros(400),
         reply: None,
         ending: cut(),
         ..upload()
