@@ -239,6 +239,8 @@ fn in_the_sandbox_the_log_and_the_socket_go_on_and_nothing_new_is_run() {
         "{:?}",
         fs::read_to_string(&log)
     );
+    // The socket is bound before its mode is set.
+    eventually("the socket is there", || said("taking orders"));
     let metadata = fs::metadata(&socket).unwrap();
     assert_eq!((metadata.uid(), metadata.gid()), ids());
     assert_eq!(metadata.mode() & 0o777, 0o600);
