@@ -184,6 +184,7 @@ impl Session {
             && !matches!(self.phase, State::Leaving(_) | State::Closed)
             && self.pending.len() + self.held.len() < limits.pending_commands
             && self.held_bytes < limits.queued_bytes
+            && self.pending.remembered() < limits.queued_bytes
     }
 
     /// Whether the backend may be read: it is there, and no reply of it is waiting (R13).

@@ -84,6 +84,15 @@ pub(super) struct Found {
 }
 
 impl Expect {
+    /// Bytes that the client has named and that are kept until the reply.
+    fn remembered(&self) -> usize {
+        match self {
+            Self::Where(Step::Into(path)) => path.len(),
+            Self::Transfer(ask) => { ask.subject.as_ref() }.map_or(0, |subject| subject.path.len()),
+            _ => 0,
+        }
+    }
+
     /// Whether later commands wait until this one is answered: its reply decides what they mean (S1).
     fn is_barrier(&self) -> bool {
         matches!(self, Self::Active | Self::Passive(_) | Self::Rein)
@@ -116,6 +125,12 @@ impl Pending {
 
     pub(super) fn len(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Bytes of what the commands behind the oldest one have named, which are kept until they are answered (O5).
+    /// The oldest may take long, and an ABOR must be heard meanwhile.
+    pub(super) fn remembered(&self) -> usize {
+        self.queue.iter().skip(1).map(Expect::remembered).sum()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -343,6 +343,8 @@ impl World {
         let limits = &self.settings.limits;
         assert!(session.pending.len() + session.held.len() <= limits.pending_commands + 1);
         assert!(session.held_bytes <= limits.queued_bytes + limits.command_line_bytes);
+        let most = 2 * (limits.queued_bytes + limits.command_line_bytes);
+        assert!(session.pending.remembered() <= most);
         let held: usize = session.held.iter().map(ClientLine::bytes).sum();
         assert_eq!(session.held_bytes, held);
         assert!(session.finishing.len() <= 4);

@@ -170,3 +170,22 @@ fn where_nobody_wants_to_know_nothing_is_remembered() {
     t.exchange("RETR a", "550 no");
     assert_eq!(t.transfer().subject, None);
 }
+
+#[test]
+fn o5_names_that_nobody_answers_for_take_no_memory_without_end() {
+    let long = "x".repeat(4_000);
+    for verb in ["CWD", "RETR"] {
+        let mut t = Talk::logged_in();
+        let most = t.session.settings.limits.queued_bytes;
+        let mut sent = 0;
+        while t.session.wants_client() {
+            t.forwards(&format!("{verb} {long}"));
+            sent += long.len();
+            assert!(sent <= most + 2 * long.len(), "{verb}: {sent} bytes");
+        }
+        assert!(sent >= most, "{verb}: {sent} bytes");
+        t.relays_reply("550 no");
+        t.relays_reply("550 no");
+        assert!(t.session.wants_client(), "{verb}");
+    }
+}
