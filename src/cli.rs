@@ -4,6 +4,8 @@ mod ask;
 mod backend;
 #[cfg(feature = "demo")]
 mod demo;
+#[cfg(test)]
+mod fixtures;
 mod health;
 mod import;
 mod listing;

@@ -2,64 +2,19 @@
 
 use super::*;
 use crate::balance::Standing;
-use crate::ops::status::TimeoutStatus;
+use crate::cli::fixtures::{backend, pool, status};
 
-fn backend(name: &str, address: &str) -> BackendStatus {
-    BackendStatus {
-        name: name.into(),
-        address: address.parse().unwrap(),
-        sorry: false,
-        standing: Standing::Serving,
-        state: State::Up,
-        since_seconds: 3_700.0,
-        ejected_seconds: None,
-        checks: Vec::new(),
-        weight: 1,
-        configured_weight: Some(1),
-        share_percent: 100,
-        sessions: 0,
-        sessions_total: 0,
-        full: false,
-        max_sessions: 0,
-        resume_sessions: 0,
-        transfers: 0,
-        to_client_bytes: 0,
-        to_backend_bytes: 0,
-    }
-}
-
-fn status(pools: &[(&str, Vec<BackendStatus>)]) -> Status {
-    let pool = |(name, backends): &(&str, Vec<BackendStatus>)| PoolStatus {
-        name: (*name).into(),
-        removed: false,
-        algorithm: "round_robin".into(),
-        scheduler: "rr".into(),
-        affinity: None,
-        available: true,
-        quorum: true,
-        sorry_in_use: false,
-        waiting: 0,
-        backends: backends.clone(),
-    };
-    Status {
-        version: "1.2.3".into(),
-        uptime_seconds: 1.0,
-        draining: false,
-        not_ready: None,
-        sessions: 0,
-        older_sessions: 0,
-        timeouts: TimeoutStatus {
-            idle_seconds: 600.0,
-            settle_seconds: 10.0,
-        },
-        listeners: Vec::new(),
-        pools: pools.iter().map(pool).collect(),
-    }
+/// A balancer with these pools.
+fn serving(pools: &[(&str, Vec<BackendStatus>)]) -> Status {
+    let pools = pools
+        .iter()
+        .map(|(name, backends)| pool(name, backends.clone()));
+    status(Vec::new(), pools.collect())
 }
 
 #[test]
 fn a_backend_is_named_as_shortly_as_is_clear() {
-    let status = status(&[
+    let status = serving(&[
         (
             "files",
             vec![backend("a", "10.0.0.1:21"), backend("b", "10.0.0.2:21")],
@@ -129,7 +84,7 @@ POOL  BACKEND  ADDRESS      STATE  SINCE  WEIGHT    SESSIONS  TRANSFERS  TO CLIE
 p     a        10.0.0.1:21  down   12s    1         0         0          0          0           cannot be connected: refused (0.3 ms, 3s ago)
 p     beta     10.0.0.2:21  up     1h01m  5 (of 1)  19/20     3          5.2M       0           -
 ";
-    assert_eq!(list(&status(&[("p", vec![down, busy])])), expected);
+    assert_eq!(list(&serving(&[("p", vec![down, busy])])), expected);
 }
 
 #[test]

@@ -2,76 +2,8 @@
 
 use super::connections::connections;
 use super::*;
-use crate::ops::status::{
-    AffinityStatus, SessionList, SessionStatus, TimeoutStatus, TransferStatus,
-};
-
-fn backend(name: &str, address: &str) -> BackendStatus {
-    BackendStatus {
-        name: name.into(),
-        address: address.parse().unwrap(),
-        sorry: false,
-        standing: Standing::Serving,
-        state: State::Up,
-        since_seconds: 60.0,
-        ejected_seconds: None,
-        checks: Vec::new(),
-        weight: 1,
-        configured_weight: Some(1),
-        share_percent: 100,
-        sessions: 0,
-        sessions_total: 0,
-        full: false,
-        max_sessions: 0,
-        resume_sessions: 0,
-        transfers: 0,
-        to_client_bytes: 0,
-        to_backend_bytes: 0,
-    }
-}
-
-fn pool(name: &str, backends: Vec<BackendStatus>) -> PoolStatus {
-    PoolStatus {
-        name: name.into(),
-        removed: false,
-        algorithm: "weighted_least_connections".into(),
-        scheduler: "wlc".into(),
-        affinity: None,
-        available: true,
-        quorum: true,
-        sorry_in_use: false,
-        waiting: 0,
-        backends,
-    }
-}
-
-fn listener(address: &str, pool: &str) -> ListenerStatus {
-    ListenerStatus {
-        address: address.parse().unwrap(),
-        pool: pool.into(),
-        sessions: 0,
-        leases: 0,
-        passive_ports_taken: 0,
-        passive_ports: 10_001,
-    }
-}
-
-fn status(listeners: Vec<ListenerStatus>, pools: Vec<PoolStatus>) -> Status {
-    Status {
-        version: "1.2.3".into(),
-        uptime_seconds: 100.0,
-        draining: false,
-        not_ready: None,
-        sessions: 7,
-        older_sessions: 0,
-        timeouts: TimeoutStatus {
-            idle_seconds: 600.0,
-            settle_seconds: 10.0,
-        },
-        listeners,
-        pools,
-    }
-}
+use crate::cli::fixtures::{backend, listener, pool, status};
+use crate::ops::status::{AffinityStatus, SessionList, SessionStatus, TransferStatus};
 
 /// Two listeners of one pool of two backends, one of which has all that can be had.
 fn two_listeners() -> Status {

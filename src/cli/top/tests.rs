@@ -10,38 +10,25 @@ use super::columns::fit;
 use super::draw::draw;
 use super::look::Look;
 use super::screen::{Order, Screen, View};
-use crate::balance::Standing;
 use crate::cli::ask::AskError;
+use crate::cli::fixtures::{backend, listener, pool, status};
 use crate::ops::status::{
-    BackendStatus, CheckStatus, ListenerStatus, PoolStatus, SessionList, SessionStatus, State,
-    Status, TimeoutStatus, TransferStatus,
+    BackendStatus, CheckStatus, ListenerStatus, SessionList, SessionStatus, State, Status,
+    TransferStatus,
 };
 
-fn backend(name: &str, address: &str) -> BackendStatus {
+fn serving(name: &str, address: &str) -> BackendStatus {
     BackendStatus {
-        name: name.into(),
-        address: address.parse().unwrap(),
-        sorry: false,
-        standing: Standing::Serving,
-        state: State::Up,
         since_seconds: 7_300.0,
-        ejected_seconds: None,
         checks: vec![CheckStatus {
             seconds_ago: 1.0,
             took_seconds: 0.002,
             error: None,
         }],
-        weight: 1,
-        configured_weight: Some(1),
-        share_percent: 100,
         sessions: 3,
         sessions_total: 100,
-        full: false,
-        max_sessions: 0,
-        resume_sessions: 0,
         transfers: 1,
-        to_client_bytes: 0,
-        to_backend_bytes: 0,
+        ..backend(name, address)
     }
 }
 
@@ -75,44 +62,23 @@ fn session(id: u64, user: &str, bytes: Option<u64>) -> SessionStatus {
 
 /// A look `seconds` after the start: ftp-a has sent 5 MB a second since.
 fn look(seconds: u32) -> Look {
-    let mut busy = backend("ftp-a", "192.0.2.11:21");
+    let mut busy = serving("ftp-a", "192.0.2.11:21");
     busy.to_client_bytes = 5_000_000 * u64::from(seconds);
-    let mut down = backend("ftp-b", "192.0.2.12:21");
+    let mut down = serving("ftp-b", "192.0.2.12:21");
     down.state = State::Down;
     down.checks[0].error = Some("connection refused".into());
+    let listener = ListenerStatus {
+        sessions: 1_203,
+        leases: 12,
+        passive_ports_taken: 11,
+        ..listener("0.0.0.0:21", "default")
+    };
     Look {
         at: Instant::now(),
         status: Status {
-            version: "1.2.3".into(),
             uptime_seconds: f64::from(seconds),
-            draining: false,
-            not_ready: None,
             sessions: 1_203,
-            older_sessions: 0,
-            timeouts: TimeoutStatus {
-                idle_seconds: 600.0,
-                settle_seconds: 10.0,
-            },
-            listeners: vec![ListenerStatus {
-                address: "0.0.0.0:21".parse().unwrap(),
-                pool: "default".into(),
-                sessions: 1_203,
-                leases: 12,
-                passive_ports_taken: 11,
-                passive_ports: 10_001,
-            }],
-            pools: vec![PoolStatus {
-                name: "default".into(),
-                removed: false,
-                algorithm: "round_robin".into(),
-                scheduler: "rr".into(),
-                affinity: None,
-                available: true,
-                quorum: true,
-                sorry_in_use: false,
-                waiting: 0,
-                backends: vec![busy, down],
-            }],
+            ..status(vec![listener], vec![pool("default", vec![busy, down])])
         },
         sessions: SessionList {
             total: 1_203,
