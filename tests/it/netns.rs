@@ -105,16 +105,17 @@ impl Place {
     }
 }
 
+/// Names of namespaces that nobody else has, one for each role.
+pub(crate) fn own_names<const COUNT: usize>(roles: [&str; COUNT]) -> [String; COUNT] {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    roles.map(|role| format!("ftplb-{role}-{process}-{number}"))
+}
+
 impl Networks {
     /// Makes the namespaces and joins them.
     pub(crate) fn new() -> Self {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
-        let unique = format!(
-            "{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
-        let names = ["c", "l", "b"].map(|role| format!("ftplb-{role}-{unique}"));
+        let names = own_names(["c", "l", "b"]);
         let [client, balancer, backends] = names.clone().map(Place::Namespace);
         let networks = Self {
             client,

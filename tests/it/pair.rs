@@ -5,12 +5,11 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::netns::{Place, ip, isolate, join};
+use crate::netns::{Place, ip, isolate, join, own_names};
 use crate::process::{Process, SOON, run};
 use crate::proxy::{Proxy, Setup};
 
@@ -44,13 +43,7 @@ pub(crate) const NODES: [&str; 2] = ["10.78.1.11", "10.78.1.12"];
 impl Pair {
     /// Makes the namespaces and joins them.
     pub(crate) fn new() -> Self {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
-        let unique = format!(
-            "{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
-        let names = ["pc", "p0", "p1", "pb"].map(|role| format!("ftplb-{role}-{unique}"));
+        let names = own_names(["pc", "p0", "p1", "pb"]);
         let [client, first, second, backends] = names.clone().map(Place::Namespace);
         let pair = Self {
             client,

@@ -83,11 +83,7 @@ fn a_listener_that_systemd_holds_is_served() {
     let address = own_address(false, 2121);
     let (text, admin) = config(address, door.address(), "");
     let home = tempfile::tempdir().unwrap();
-    let file = home.path().join("ftplb.toml");
-    fs::write(&file, text).unwrap();
-    let mut command = Command::new("systemd-socket-activate");
-    command.args(["-l", &address.to_string(), PROGRAM, "run", "-c"]);
-    command.arg(file);
+    let command = activated(address, &text, &home);
     // It is the first client that has ftplb started.
     let connecting = thread::spawn(move || connect_soon(address));
     let _proxy = Proxy::start(command, address, admin, &Place::Host, home);
@@ -95,6 +91,16 @@ fn a_listener_that_systemd_holds_is_served() {
     let mut backend = door.accept();
     backend.say("220 Scripted.");
     client.hears("220 Scripted.");
+}
+
+/// ftplb with this configuration, which systemd starts for the first client at `address`.
+fn activated(address: SocketAddr, text: &str, home: &TempDir) -> Command {
+    let file = home.path().join("ftplb.toml");
+    fs::write(&file, text).unwrap();
+    let mut command = Command::new("systemd-socket-activate");
+    command.args(["-l", &address.to_string(), PROGRAM, "run", "-c"]);
+    command.arg(file);
+    command
 }
 
 /// Connects as soon as somebody listens.
@@ -113,11 +119,7 @@ fn a_socket_of_systemd_that_no_listener_has_is_a_mistake() {
     let [address, other] = [(); 2].map(|()| own_address(false, 2121));
     let (text, _) = config(address, door.address(), "");
     let home = tempfile::tempdir().unwrap();
-    let file = home.path().join("ftplb.toml");
-    fs::write(&file, text).unwrap();
-    let mut command = Command::new("systemd-socket-activate");
-    command.args(["-l", &other.to_string(), PROGRAM, "run", "-c"]);
-    command.arg(file);
+    let mut command = activated(other, &text, &home);
     let connecting = thread::spawn(move || connect_soon(other));
     let done = run(&mut command, SOON);
     drop(connecting.join().unwrap());
