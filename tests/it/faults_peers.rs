@@ -283,8 +283,13 @@ fn backend_that_drops_connections_is_passed_over() {
 
 #[test]
 fn frozen_ftplb_serves_what_came_meanwhile() {
-    let timeouts = "idle = \"1s\"\nreply = \"1s\"\ndata_idle = \"1s\"\ngreeting = \"1s\"\n";
-    let mut table = Table::with(|setup| setup.tables(&format!("[timeouts]\n{timeouts}")));
+    // Long enough for a busy host to come as far as the stop, and to answer after it.
+    let deadline = Duration::from_secs(4);
+    let timeouts =
+        ["idle", "reply", "data_idle", "greeting"].map(|key| format!("{key} = \"4s\"\n"));
+    let tables = format!("[timeouts]\n{}", timeouts.concat());
+    let mut table = Table::with(|setup| setup.tables(&tables));
+    let begin = Instant::now();
     table.log_in();
     let (mut client_data, mut backend_data) = table.passive_data();
     table.transfer("RETR f");
@@ -302,12 +307,13 @@ fn frozen_ftplb_serves_what_came_meanwhile() {
     let mut greeted = Peer::connect(table.proxy.address);
     let mut greeting = table.door.accept();
     table.proxy.signal(Signal::SIGSTOP);
+    assert!(begin.elapsed() < deadline, "this host is too slow to tell");
     asking.say("NOOP");
     answering.say("213 7");
     greeting.say("220 Welcome.");
     backend_data.send("half");
     // Longer than each of the deadlines.
-    thread::sleep(Duration::from_millis(1_200));
+    thread::sleep(deadline + Duration::from_millis(200));
     table.proxy.signal(Signal::SIGCONT);
     asked.hears("NOOP");
     asked.say("200 Zzz.");
