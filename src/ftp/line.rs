@@ -15,6 +15,8 @@
 //!          more than 64 KiB without LF, 256 in a subnegotiation, 64 answers ──▶ Runaway, for good
 //! ```
 //!
+//! Nearly every read brings one whole line and nothing else: [`Framer::whole_line`] takes that without a state.
+//!
 //! Invariants: between two lines nothing is kept on the heap (design decision 11); each byte is looked
 //! at once, however it arrives; a line that arrived whole and without Telnet is not copied again.
 
@@ -32,17 +34,30 @@ mod tests;
 /// The caller takes frames until there are none before it pushes more, or bounds what it pushes by
 /// [`buffered`](Self::buffered).
 pub struct Framer {
+    rules: Rules,
+    /// From the first byte that is not known to end with its line, to the next moment between two lines.
+    begun: Option<Box<Begun>>,
+}
+
+/// What a line may be.
+#[derive(Clone, Copy)]
+struct Rules {
+    /// With the CRLF that the line will be sent on with.
+    max_line_bytes: usize,
+    nul: Nul,
+}
+
+/// A stream in the middle of something.
+#[derive(Default)]
+struct Begun {
     /// Received and not yet looked at.
     input: BytesMut,
     /// The unfinished line without Telnet. Empty unless the mode is [`Mode::Line`].
     line: BytesMut,
-    /// With the CRLF that the line will be sent on with.
-    max_line_bytes: usize,
     /// Received since the last LF, with Telnet and all that was dropped.
     unended_bytes: usize,
     telnet: Telnet,
     mode: Mode,
-    nul: Nul,
     /// Telnet answers since the last LF.
     answers: u8,
     /// A Telnet IP or DM has been read since the last LF.
@@ -91,21 +106,81 @@ impl Framer {
     }
 
     fn new(max_line_bytes: usize, nul: Nul) -> Self {
-        Self {
-            input: BytesMut::new(),
-            line: BytesMut::new(),
+        let rules = Rules {
             max_line_bytes: max_line_bytes.max(CRLF_BYTES),
-            unended_bytes: 0,
-            telnet: Telnet::Text,
-            mode: Mode::Line,
             nul,
-            answers: 0,
+        };
+        Self { rules, begun: None }
+    }
+
+    /// The line that `bytes` are, if they are one line and nothing else, and nothing has begun before them.
+    /// Otherwise `None`: they are to be pushed then.
+    pub fn whole_line(&self, bytes: &[u8]) -> Option<Line> {
+        let text = bytes.strip_suffix(&[LF])?;
+        let is_plain = self.begun.is_none() && self.rules.special(bytes) == Some(text.len());
+        let text = text.strip_suffix(&[CR]).unwrap_or(text);
+        let is_kept = self.rules.nul == Nul::Keep || memchr(CR, text).is_none();
+        (is_plain && is_kept && !self.rules.is_too_long(text)).then(|| Line {
+            text: Bytes::copy_from_slice(text),
             interrupt: false,
-        }
+        })
     }
 
     /// Takes received bytes. After a [`Frame::Runaway`] they are dropped.
     pub fn push(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.begun.get_or_insert_default().push(bytes);
+        }
+    }
+
+    /// The next frame, or `None` until more bytes are pushed.
+    pub fn next_frame(&mut self) -> Option<Frame> {
+        let begun = self.begun.as_mut()?;
+        let frame = begun.next_frame(self.rules);
+        if begun.is_over() {
+            self.begun = None;
+        }
+        frame
+    }
+
+    /// Bytes received and not yet given out, an unfinished Telnet sequence included. What is left of
+    /// a line that is being discarded is not held, and not counted.
+    pub fn buffered(&self) -> usize {
+        let Some(begun) = &self.begun else { return 0 };
+        begun.input.len() + begun.line.len() + begun.telnet.bytes()
+    }
+
+    /// Whether a line or a Telnet sequence has begun and not ended, for the deadline on slow lines
+    /// (O2). To be asked when [`next_frame`](Self::next_frame) has given `None`.
+    pub fn is_mid_line(&self) -> bool {
+        self.begun.as_ref().is_some_and(|begun| {
+            let is_text = begun.telnet == Telnet::Text;
+            !begun.line.is_empty() || begun.mode == Mode::Discard || !is_text
+        })
+    }
+}
+
+impl Rules {
+    /// Where the first byte stands that means something to a framer.
+    fn special(self, bytes: &[u8]) -> Option<usize> {
+        match self.nul {
+            Nul::Drop => memchr3(LF, IAC, NUL, bytes),
+            Nul::Keep => memchr2(LF, IAC, bytes),
+        }
+    }
+
+    /// A line that ended in a bare LF is sent on one byte longer than it came (F2, F7).
+    fn is_too_long(self, text: &[u8]) -> bool {
+        text.len() + CRLF_BYTES > self.max_line_bytes
+    }
+
+    fn max_unended_bytes(self) -> usize {
+        self.max_line_bytes.max(MIN_RUNAWAY_BYTES)
+    }
+}
+
+impl Begun {
+    fn push(&mut self, bytes: &[u8]) {
         if self.mode == Mode::Runaway {
             return;
         }
@@ -116,42 +191,34 @@ impl Framer {
         }
     }
 
-    /// The next frame, or `None` until more bytes are pushed.
-    pub fn next_frame(&mut self) -> Option<Frame> {
+    fn next_frame(&mut self, rules: Rules) -> Option<Frame> {
         loop {
-            if self.line.len() >= self.max_line_bytes {
+            if self.line.len() >= rules.max_line_bytes {
                 self.line = BytesMut::new();
                 self.mode = Mode::Discard;
                 return Some(Frame::TooLong);
             }
-            if self.unended_bytes > self.max_unended_bytes() {
+            if self.unended_bytes > rules.max_unended_bytes() {
                 self.run_away();
             }
             if self.mode == Mode::Runaway {
                 return Some(Frame::Runaway);
             }
             let byte = *self.input.first()?;
-            if let ControlFlow::Break(frame) = self.read(byte) {
+            if let ControlFlow::Break(frame) = self.read(byte, rules) {
                 return Some(frame);
             }
         }
     }
 
-    /// Bytes received and not yet given out, an unfinished Telnet sequence included. What is left of
-    /// a line that is being discarded is not held, and not counted.
-    pub fn buffered(&self) -> usize {
-        self.input.len() + self.line.len() + self.telnet.bytes()
+    /// Whether the stream stands between two lines, as at its beginning.
+    fn is_over(&self) -> bool {
+        self.input.is_empty() && self.unended_bytes == 0 && self.mode == Mode::Line
     }
 
-    /// Whether a line or a Telnet sequence has begun and not ended, for the deadline on slow lines
-    /// (O2). To be asked when [`next_frame`](Self::next_frame) has given `None`.
-    pub fn is_mid_line(&self) -> bool {
-        !self.line.is_empty() || self.mode == Mode::Discard || self.telnet != Telnet::Text
-    }
-
-    fn read(&mut self, byte: u8) -> ControlFlow<Frame> {
+    fn read(&mut self, byte: u8, rules: Rules) -> ControlFlow<Frame> {
         match (self.telnet, byte) {
-            (Telnet::Text, _) => self.read_text(byte),
+            (Telnet::Text, _) => self.read_text(byte, rules),
             (Telnet::Command, IAC) => {
                 self.keep(&[IAC, IAC]);
                 self.skip_to(Telnet::Text)
@@ -181,13 +248,13 @@ impl Framer {
         }
     }
 
-    fn read_text(&mut self, byte: u8) -> ControlFlow<Frame> {
-        match (byte, self.nul) {
-            (LF, _) => self.end_line(),
+    fn read_text(&mut self, byte: u8, rules: Rules) -> ControlFlow<Frame> {
+        match (byte, rules.nul) {
+            (LF, _) => self.end_line(rules),
             (IAC, _) => self.skip_to(Telnet::Command),
             (NUL, Nul::Drop) => self.skip_to(Telnet::Text),
             _ => {
-                self.take_run();
+                self.take_run(rules);
                 ControlFlow::Continue(())
             }
         }
@@ -195,14 +262,10 @@ impl Framer {
 
     /// Takes what stands before the next byte that means something here, but no more than makes the
     /// stream a runaway: at which byte that happens must not depend on the portions they came in.
-    fn take_run(&mut self) {
-        let special = match self.nul {
-            Nul::Drop => memchr3(LF, IAC, NUL, &self.input),
-            Nul::Keep => memchr2(LF, IAC, &self.input),
-        };
-        let run = special
+    fn take_run(&mut self, rules: Rules) {
+        let run = { rules.special(&self.input) }
             .unwrap_or(self.input.len())
-            .min(self.max_unended_bytes() + 1 - self.unended_bytes);
+            .min(rules.max_unended_bytes() + 1 - self.unended_bytes);
         self.unended_bytes += run;
         if self.mode == Mode::Line {
             let taken = self.input.split_to(run);
@@ -217,7 +280,7 @@ impl Framer {
         }
     }
 
-    fn end_line(&mut self) -> ControlFlow<Frame> {
+    fn end_line(&mut self, rules: Rules) -> ControlFlow<Frame> {
         self.skip(1);
         self.unended_bytes = 0;
         self.answers = 0;
@@ -229,11 +292,10 @@ impl Framer {
         if text.last() == Some(&CR) {
             text.truncate(text.len() - 1);
         }
-        if self.nul == Nul::Drop && memchr(CR, &text).is_some() {
+        if rules.nul == Nul::Drop && memchr(CR, &text).is_some() {
             text = text.into_iter().filter(|byte| *byte != CR).collect();
         }
-        // A line that ended in a bare LF is sent on one byte longer than it came (F2, F7).
-        if text.len() + CRLF_BYTES > self.max_line_bytes {
+        if rules.is_too_long(&text) {
             return ControlFlow::Break(Frame::TooLong);
         }
         ControlFlow::Break(Frame::Line(Line {
@@ -296,15 +358,12 @@ impl Framer {
         self.telnet = Telnet::Text;
         self.mode = Mode::Runaway;
     }
-
-    fn max_unended_bytes(&self) -> usize {
-        self.max_line_bytes.max(MIN_RUNAWAY_BYTES)
-    }
 }
 
-#[derive(Clone, Copy, Eq, PartialEq)]
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
 enum Mode {
     Discard,
+    #[default]
     Line,
     Runaway,
 }
@@ -316,9 +375,10 @@ enum Nul {
 }
 
 /// Where in a Telnet sequence the stream stands (RFC 854).
-#[derive(Clone, Copy, Eq, PartialEq)]
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
 enum Telnet {
     /// In none.
+    #[default]
     Text,
     /// After IAC.
     Command,

@@ -12,7 +12,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -27,39 +27,31 @@ pub struct Alarm {
 
 impl Alarm {
     /// Ready once `at` has passed and nothing has put it off.
+    ///
+    /// The clock is read only when the timer rings: this is asked at every turn of a session.
     pub fn poll(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let now = Instant::now();
-        if at <= now {
-            return self.poll_due(now, cx);
-        }
-        self.is_second_look = false;
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(at)));
-        if sleep.deadline() > at || sleep.is_elapsed() {
-            sleep.as_mut().reset(at);
-        }
-        while sleep.as_mut().poll(cx).is_ready() {
-            if at <= Instant::now() {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(at);
-        }
-        Poll::Pending
-    }
-
-    fn poll_due(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(sleep) = &mut self.sleep else {
-            return Poll::Ready(());
+        let sleep = match &mut self.sleep {
+            Some(sleep) => sleep,
+            None if at <= Instant::now() => return Poll::Ready(()),
+            none => none.insert(Box::pin(sleep_until(at))),
         };
-        if !self.is_second_look {
-            if now < sleep.deadline() + STOOD_STILL {
-                return Poll::Ready(());
-            }
-            self.is_second_look = true;
-            sleep.as_mut().reset(now + MOMENT);
+        if sleep.deadline() > at && !self.is_second_look {
+            sleep.as_mut().reset(at);
         }
-        sleep.as_mut().poll(cx).map(|()| {
-            self.is_second_look = false;
-        })
+        loop {
+            ready!(sleep.as_mut().poll(cx));
+            let now = Instant::now();
+            if at > now {
+                self.is_second_look = false;
+                sleep.as_mut().reset(at);
+            } else if self.is_second_look || now < sleep.deadline() + STOOD_STILL {
+                self.is_second_look = false;
+                return Poll::Ready(());
+            } else {
+                self.is_second_look = true;
+                sleep.as_mut().reset(now + MOMENT);
+            }
+        }
     }
 }
 

@@ -10,6 +10,8 @@
 //! One task owns everything of a session, its data connections included, so that whatever ends the task
 //! ends all of it. It knows nothing of FTP; that is `session`.
 
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
@@ -85,7 +87,9 @@ impl Driver {
                 break ending;
             }
             self.show();
+            ACTIONS.set(self.session.exchange_queue(VecDeque::new()));
             let event = std::future::poll_fn(|cx| self.poll_event(cx)).await;
+            self.session.exchange_queue(ACTIONS.take());
             now = Instant::now();
             self.handle(event, now);
         };
@@ -272,6 +276,11 @@ impl Drop for Driver {
         self.record
             .end(Ending::new(Side::Balancer, phase, Cause::Drain));
     }
+}
+
+thread_local! {
+    /// Where the actions of the session stand that runs now: one queue for each thread.
+    static ACTIONS: Cell<VecDeque<Action>> = const { Cell::new(VecDeque::new()) };
 }
 
 /// How long a client may take to read its last reply and close, after the session has ended.

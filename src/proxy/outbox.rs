@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
@@ -14,63 +15,70 @@ use crate::net::stream::ControlStream;
 /// The queue of one control connection. Empty, it holds no memory (design decision 11).
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
+    /// All that waits, in its order.
+    bytes: BytesMut,
+    /// Nearly always none: commands and most replies may share a write.
+    apart: Option<Box<Apart>>,
+}
+
+/// Which of the bytes may not share a write with others.
+#[derive(Debug, Default)]
+struct Apart {
+    /// Bytes that have been written since the first of them was queued.
+    written: usize,
+    /// Counted from there.
     parts: VecDeque<Part>,
-    bytes: usize,
 }
 
 #[derive(Debug)]
-enum Part {
-    /// Lines that may share a write.
-    Lines(BytesMut),
-    /// A line that must not.
-    Alone(BytesMut),
-    /// The Telnet data mark, urgent (T6).
-    Mark,
+struct Part {
+    range: Range<usize>,
+    /// The Telnet data mark (T6).
+    is_urgent: bool,
 }
 
 impl Outbox {
     /// Queues a line; its end is added here.
     pub(super) fn push_line(&mut self, text: &[u8], alone: bool) {
-        self.bytes += text.len() + CRLF.len();
-        if let (false, Some(Part::Lines(lines))) = (alone, self.parts.back_mut()) {
-            lines.extend_from_slice(text);
-            lines.extend_from_slice(CRLF);
-            return;
+        self.bytes.reserve(text.len() + CRLF.len());
+        if alone {
+            self.part(text.len() + CRLF.len(), false);
         }
-        let mut line = BytesMut::with_capacity(text.len() + CRLF.len());
-        line.extend_from_slice(text);
-        line.extend_from_slice(CRLF);
-        self.parts.push_back(if alone {
-            Part::Alone(line)
-        } else {
-            Part::Lines(line)
-        });
+        self.bytes.extend_from_slice(text);
+        self.bytes.extend_from_slice(CRLF);
     }
 
     /// Queues bytes that are no line: Telnet's answers (T2).
     pub(super) fn push_telnet(&mut self, answer: &[u8]) {
-        self.bytes += answer.len();
-        match self.parts.back_mut() {
-            Some(Part::Lines(lines)) => lines.extend_from_slice(answer),
-            _ => self.parts.push_back(Part::Lines(BytesMut::from(answer))),
-        }
+        self.bytes.extend_from_slice(answer);
     }
 
     /// Queues Telnet IP and a Synch: the data mark goes urgent, for ProFTPD takes the sequence without
     /// urgency as a reason to wait (T6).
     pub(super) fn push_interrupt(&mut self) {
-        self.bytes += IP.len() + 1;
-        self.parts.push_back(Part::Alone(BytesMut::from(IP)));
-        self.parts.push_back(Part::Mark);
+        self.part(IP.len(), false);
+        self.bytes.extend_from_slice(IP);
+        self.part(1, true);
+        self.bytes.extend_from_slice(&[DATA_MARK]);
+    }
+
+    /// The next `length` bytes are to be written by themselves.
+    fn part(&mut self, length: usize, is_urgent: bool) {
+        let apart = self.apart.get_or_insert_default();
+        let start = apart.written + self.bytes.len();
+        apart.parts.push_back(Part {
+            range: start..start + length,
+            is_urgent,
+        });
     }
 
     /// Bytes that wait.
     pub(super) fn len(&self) -> usize {
-        self.bytes
+        self.bytes.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.parts.is_empty()
+        self.bytes.is_empty()
     }
 
     /// Forgets what waits: nobody is there to read it.
@@ -84,25 +92,45 @@ impl Outbox {
         cx: &mut Context<'_>,
         stream: &ControlStream,
     ) -> Poll<io::Result<()>> {
-        while let Some(part) = self.parts.front_mut() {
-            match part {
-                Part::Lines(bytes) | Part::Alone(bytes) => {
-                    let written = ready!(stream.poll_write(cx, bytes))?;
-                    bytes.advance(written);
-                    self.bytes -= written;
-                    if !bytes.is_empty() {
-                        continue;
-                    }
+        while !self.bytes.is_empty() {
+            let (length, is_urgent) = self.next_write();
+            let next = self.bytes.get(..length).unwrap_or_default();
+            let written = match (is_urgent, next) {
+                (true, &[mark]) => {
+                    ready!(stream.poll_write_urgent(cx, mark))?;
+                    1
                 }
-                Part::Mark => {
-                    ready!(stream.poll_write_urgent(cx, DATA_MARK))?;
-                    self.bytes -= 1;
-                }
+                _ => ready!(stream.poll_write(cx, next))?,
+            };
+            self.bytes.advance(written);
+            if let Some(apart) = &mut self.apart {
+                apart.written += written;
             }
-            self.parts.pop_front();
         }
-        self.parts = VecDeque::new();
+        self.clear();
         Poll::Ready(Ok(()))
+    }
+
+    /// How many bytes may be written together now, and whether as urgent ones.
+    fn next_write(&mut self) -> (usize, bool) {
+        let waiting = self.bytes.len();
+        let Some(apart) = &mut self.apart else {
+            return (waiting, false);
+        };
+        while apart
+            .parts
+            .front()
+            .is_some_and(|part| part.range.end <= apart.written)
+        {
+            apart.parts.pop_front();
+        }
+        match apart.parts.front() {
+            None => (waiting, false),
+            Some(part) if apart.written < part.range.start => {
+                (part.range.start - apart.written, false)
+            }
+            Some(part) => (part.range.end - apart.written, part.is_urgent),
+        }
     }
 }
 

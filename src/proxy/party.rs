@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use crate::ftp::line::{Frame, Framer, Line};
+use crate::ftp::line::{Frame, Framer};
 use crate::net::stream::{ControlStream, Peer};
 use crate::proxy::outbox::Outbox;
 use crate::session::Input;
@@ -46,9 +46,7 @@ impl Party {
         loop {
             while let Some(frame) = self.framer.next_frame() {
                 match frame {
-                    Frame::Line(Line { text, interrupt }) => {
-                        return Poll::Ready(Input::Line { text, interrupt });
-                    }
+                    Frame::Line(line) => return Poll::Ready(line.into()),
                     Frame::TooLong => return Poll::Ready(Input::TooLong),
                     Frame::Runaway if self.ended => return Poll::Pending,
                     Frame::Runaway => {
@@ -62,12 +60,20 @@ impl Party {
                 return Poll::Pending;
             }
             let framer = &mut self.framer;
-            match ready!(poll_read(&self.stream, cx, |bytes| framer.push(bytes))) {
-                Ok(0) => {
+            let read = poll_read(&self.stream, cx, |bytes| {
+                let line = framer.whole_line(bytes);
+                if line.is_none() {
+                    framer.push(bytes);
+                }
+                (bytes.len(), line)
+            });
+            match ready!(read) {
+                Ok((_, Some(line))) => return Poll::Ready(line.into()),
+                Ok((0, None)) => {
                     self.ended = true;
                     return Poll::Ready(Input::Eof);
                 }
-                Ok(_) => {}
+                Ok((_, None)) => {}
                 Err(_) => {
                     self.ended = true;
                     return Poll::Ready(Input::Reset);
@@ -131,7 +137,7 @@ impl Party {
     /// Reads and forgets until the peer's FIN, so that what was sent to it is not lost by a reset (D4).
     pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.ended {
-            if !matches!(ready!(poll_read(&self.stream, cx, |_| {})), Ok(1..)) {
+            if !matches!(ready!(poll_read(&self.stream, cx, <[u8]>::len)), Ok(1..)) {
                 self.ended = true;
             }
         }
@@ -139,16 +145,15 @@ impl Party {
     }
 }
 
-/// Reads once and hands over what came.
-fn poll_read(
+/// Reads once, and returns what becomes of what came.
+fn poll_read<T>(
     stream: &ControlStream,
     cx: &mut Context<'_>,
-    take: impl FnOnce(&[u8]),
-) -> Poll<io::Result<usize>> {
+    take: impl FnOnce(&[u8]) -> T,
+) -> Poll<io::Result<T>> {
     SCRATCH.with_borrow_mut(|scratch| {
         let read = ready!(stream.poll_read(cx, scratch))?;
-        take(scratch.get(..read).unwrap_or_default());
-        Poll::Ready(Ok(read))
+        Poll::Ready(Ok(take(scratch.get(..read).unwrap_or_default())))
     })
 }
 

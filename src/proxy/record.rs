@@ -19,6 +19,7 @@ use crate::proxy::service::Service;
 use crate::proxy::sessions::Entry;
 use crate::proxy::view::Current;
 use crate::session::{Mode, Tell, TransferEnd};
+use crate::telemetry::address::InOnePiece;
 use crate::telemetry::metrics::{
     BackendMetrics, DataMode, LeaseRefusal, Running, TransferDirection,
 };
@@ -267,7 +268,7 @@ impl SessionRecord {
         let seconds = rounded(now - since);
         tracing::info!(
             session = self.entry.id,
-            client = %self.entry.origin.client,
+            client = %InOnePiece(self.entry.origin.client),
             pool = %self.service.pool.name(),
             backend = self.backend_name(),
             user = &*user,
@@ -363,9 +364,9 @@ impl SessionRecord {
             .session_ended(&self.service.name, pool, backend, ending);
         tracing::info!(
             session = self.entry.id,
-            client = %self.entry.origin.client,
+            client = %InOnePiece(self.entry.origin.client),
             listener = %self.service.name,
-            vip = %self.entry.origin.vip,
+            vip = %InOnePiece(self.entry.origin.vip),
             pool = %pool,
             backend = self.backend_name(),
             user = &*view.user,

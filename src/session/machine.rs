@@ -168,12 +168,14 @@ impl Session {
 
     /// The next thing to do.
     pub fn poll_action(&mut self) -> Option<Action> {
-        let action = self.actions.pop_front();
-        if self.actions.is_empty() {
-            // An idle session holds no queue (design decision 11).
-            self.actions = VecDeque::new();
-        }
-        action
+        self.actions.pop_front()
+    }
+
+    /// The queue that actions stand in, in exchange for `queue`, which is empty. An idle session is to hold none
+    /// (design decision 11), and one that is asked for anew for each line costs more than the line.
+    pub fn exchange_queue(&mut self, queue: VecDeque<Action>) -> VecDeque<Action> {
+        debug_assert!(queue.is_empty() && self.actions.is_empty());
+        std::mem::replace(&mut self.actions, queue)
     }
 
     /// Whether the client may be read: what waits is within its bounds (O5).

@@ -52,6 +52,7 @@ use crate::diagnosis::Diagnosis;
 use crate::ending::{Ending, Moved, Side};
 use crate::ftp::command::Direction;
 use crate::ftp::denial::Denial;
+use crate::ftp::line::Line;
 use crate::ftp::reply::Code;
 use crate::limits::{Limits, Timeouts};
 
@@ -97,6 +98,12 @@ pub enum Input {
     Eof,
     /// The connection failed.
     Reset,
+}
+
+impl From<Line> for Input {
+    fn from(Line { text, interrupt }: Line) -> Self {
+        Self::Line { text, interrupt }
+    }
 }
 
 /// The answer to [`Action::Pick`].

@@ -1,5 +1,6 @@
 //! What is told to operators: metrics and logs.
 
+pub mod address;
 mod file;
 pub mod log;
 pub mod metrics;

@@ -77,7 +77,9 @@ impl Visit for Line<'_> {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.write(field, |clean| write!(clean.0, "{value}"));
+        self.write(field, |clean| {
+            clean.0.write_str(itoa::Buffer::new().format(value))
+        });
     }
 }
 
