@@ -66,7 +66,7 @@ pub struct Pool {
 #[derive(Debug)]
 pub struct Pick {
     /// The backend as it was when it was picked.
-    pub target: Target,
+    pub target: Arc<Target>,
     _entered: Entered,
 }
 
@@ -180,7 +180,7 @@ impl Pool {
                 affinity.remember(client, target.address, now);
             }
             return Ok(Pick {
-                target: target.clone(),
+                target: Arc::clone(target),
                 _entered: entered,
             });
         }
@@ -211,7 +211,7 @@ impl Pool {
             .ok_or(NoPick::NoneUp)?;
         Ok(Pick {
             _entered: target.load.enter_as_check(),
-            target: target.clone(),
+            target: Arc::clone(target),
         })
     }
 

@@ -29,7 +29,7 @@ use crate::health::Availability;
 pub struct Snapshot {
     algorithm: Algorithm,
     hash_port: bool,
-    targets: Box<[Target]>,
+    targets: Box<[Arc<Target>]>,
     /// Beside each of `targets`: whether it is available.
     available: Box<[bool]>,
     /// For the algorithms that hash only.
@@ -77,12 +77,13 @@ impl Snapshot {
         for target in &mut targets {
             target.share = target.share.max(target.weight.min(1));
         }
+        let targets: Box<[_]> = targets.into_iter().map(Arc::new).collect();
         let is_in_use = |target: &Target| target.weight > 0 && target.standing == Standing::Serving;
         let is_sorry_time =
             !quorum_held && { targets.iter() }.any(|target| target.is_sorry && is_in_use(target));
         let is_candidate = |target: &Target| target.is_sorry == is_sorry_time && is_in_use(target);
-        let is_up = |target: &Target| is_candidate(target) && target.state == Availability::Up;
-        let is_ejected = |target: &Target| {
+        let is_up = |target: &Arc<Target>| is_candidate(target) && target.state == Availability::Up;
+        let is_ejected = |target: &Arc<Target>| {
             is_candidate(target) && matches!(target.state, Availability::Ejected { .. })
         };
         let some_up = targets.iter().any(is_up);
@@ -114,7 +115,7 @@ impl Snapshot {
         Self {
             algorithm,
             hash_port,
-            targets: targets.into(),
+            targets,
             available,
             slots,
             quorum_held,
@@ -172,7 +173,7 @@ impl Snapshot {
     }
 
     /// The backend called `id`, available or not.
-    pub fn target(&self, id: BackendId) -> Option<&Target> {
+    pub fn target(&self, id: BackendId) -> Option<&Arc<Target>> {
         self.targets.iter().find(|target| target.id == id)
     }
 
@@ -204,7 +205,7 @@ impl Snapshot {
     }
 
     /// The backends, available or not.
-    pub fn targets(&self) -> &[Target] {
+    pub fn targets(&self) -> &[Arc<Target>] {
         &self.targets
     }
 
@@ -215,7 +216,7 @@ impl Snapshot {
 
     /// When the first ejection ends or the first share grows, and with it the truth of this snapshot.
     pub fn next_change(&self) -> Option<Instant> {
-        let until = |target: &Target| match target.state {
+        let until = |target: &Arc<Target>| match target.state {
             Availability::Ejected { until } => Some(until),
             Availability::Down | Availability::Up => None,
         };
@@ -235,7 +236,7 @@ impl Snapshot {
 /// The backends of a snapshot that one pick may choose from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidates<'a> {
-    targets: &'a [Target],
+    targets: &'a [Arc<Target>],
     available: &'a [bool],
     tried: &'a [BackendId],
 }
@@ -250,7 +251,7 @@ impl<'a> Candidates<'a> {
     /// Those that are available, tried, full or not: what the algorithm's idea of the whole is made from.
     pub(super) fn available(self) -> impl Iterator<Item = (usize, &'a Target)> + Clone {
         let targets = self.targets.iter().zip(self.available).enumerate();
-        targets.filter_map(|(index, (target, available))| available.then_some((index, target)))
+        targets.filter_map(|(index, (target, available))| available.then_some((index, &**target)))
     }
 
     /// Those that ipvs would have in its list: the available ones, and those of weight 0 that are up.
@@ -260,13 +261,13 @@ impl<'a> Candidates<'a> {
             let is_quiesced = target.weight == 0
                 && target.standing == Standing::Serving
                 && target.state == Availability::Up;
-            (*available || is_quiesced).then_some((index, target))
+            (*available || is_quiesced).then_some((index, &**target))
         })
     }
 
     /// All of the pool, up or not.
     pub(super) fn all(self) -> impl Iterator<Item = &'a Target> {
-        self.targets.iter()
+        self.targets.iter().map(|target| &**target)
     }
 
     /// The candidate at `index`.

@@ -721,7 +721,7 @@ proptest! {
                 Event::Pick(client, tried) => {
                     let pick = pool.pick(&session_of([192, 0, 2, client].into()), &ids(&[tried]), now);
                     let snapshot = pool.snapshot(now);
-                    let is_up = |target: &Target| target.weight > 0 && target.state == Availability::Up;
+                    let is_up = |target: &Arc<Target>| target.weight > 0 && target.state == Availability::Up;
                     let some_up = snapshot.targets().iter().any(is_up);
                     let usable = |index: usize| {
                         let target = &snapshot.targets()[index];

@@ -166,7 +166,7 @@ impl Members {
             let limit = inner.surrounding.backend_drain;
             let snapshot = self.parts.pool.snapshot(now);
             self.journal.observe(&snapshot, now);
-            let leaves = |target: &&Target| target.standing != Standing::Serving;
+            let leaves = |target: &&Arc<Target>| target.standing != Standing::Serving;
             let leaving: Vec<_> = { snapshot.targets().iter() }.filter(leaves).collect();
             let still_leaves = |id: &BackendId| leaving.iter().any(|target| target.id == *id);
             for id in inner.leaving.keys().filter(|id| !still_leaves(id)) {

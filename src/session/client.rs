@@ -41,7 +41,7 @@ impl Session {
         let must_wait =
             !matches!(self.phase, State::Open { .. }) || self.is_barred() || !self.held.is_empty();
         if must_wait && !self.may_overtake(&line) {
-            self.hold_line(line);
+            self.held.push(line);
         } else {
             self.process(line, now);
         }

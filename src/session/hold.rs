@@ -49,12 +49,12 @@ impl Session {
     /// Makes a reply wait for the last byte of its transfer (R13).
     pub(super) fn hold_reply(&mut self, text: Bytes, data: DataId, now: Instant) {
         let until = now + self.settings.timeouts.settle;
-        self.hold = Some(Hold {
+        self.hold = Some(Box::new(Hold {
             text,
             data,
             until,
             moved: 0,
-        });
+        }));
     }
 
     pub(super) fn release_hold(&mut self, now: Instant) {

@@ -77,7 +77,6 @@ impl Session {
         self.hold = None;
         self.release_all(ending);
         self.held.clear();
-        self.held_bytes = 0;
         self.act(Action::Close(ending));
     }
 }

@@ -29,7 +29,7 @@ use crate::session::hold::Hold;
 use crate::session::leaving::Leaving;
 use crate::session::pace::Pace;
 use crate::session::pending::Pending;
-use crate::session::waiting::ClientLine;
+use crate::session::waiting::{ClientLine, Held};
 use crate::session::whereabouts::Whereabouts;
 use crate::session::{Action, Input, Order, Picked, Settings, Tell, replies};
 
@@ -51,12 +51,11 @@ pub struct Session {
     tries: usize,
     pub(super) pending: Pending,
     /// Lines of the client that wait behind a barrier or for the greeting (S1, F11).
-    pub(super) held: VecDeque<ClientLine>,
-    pub(super) held_bytes: usize,
+    pub(super) held: Held,
     pub(super) assembler: Replies,
     /// What becomes of the lines of the reply that is being read.
     pub(super) disposition: Option<Disposition>,
-    pub(super) hold: Option<Hold>,
+    pub(super) hold: Option<Box<Hold>>,
     pub(super) current: Option<Box<Association>>,
     /// The association that a PASV or PORT under way will make (S3).
     pub(super) candidate: Option<Box<Association>>,
@@ -73,8 +72,12 @@ pub struct Session {
     pub(super) whereabouts: Option<Box<Whereabouts>>,
     /// Since when an incomplete command line is held.
     pub(super) mid_line: Option<Instant>,
-    actions: VecDeque<Action>,
+    actions: Option<Box<Queue>>,
 }
+
+/// Where actions stand until they are polled.
+#[derive(Debug, Default)]
+pub struct Queue(VecDeque<Action>);
 
 /// The phases of the diagram above.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -142,8 +145,7 @@ impl Session {
             diagnosed: Diagnoses::default(),
             tries: 0,
             pending: Pending::default(),
-            held: VecDeque::new(),
-            held_bytes: 0,
+            held: Held::default(),
             assembler,
             disposition: None,
             hold: None,
@@ -156,7 +158,7 @@ impl Session {
             pace,
             whereabouts,
             mid_line: None,
-            actions: VecDeque::new(),
+            actions: None,
         };
         if session.settings.pick_by_user {
             session.await_user(now);
@@ -168,13 +170,12 @@ impl Session {
 
     /// The next thing to do.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        self.actions.as_mut()?.0.pop_front()
     }
 
-    /// The queue that actions stand in, in exchange for `queue`, which is empty. An idle session is to hold none
-    /// (design decision 11), and one that is asked for anew for each line costs more than the line.
-    pub fn exchange_queue(&mut self, queue: VecDeque<Action>) -> VecDeque<Action> {
-        debug_assert!(queue.is_empty() && self.actions.is_empty());
+    /// The queue that actions stand in, in exchange for `queue`; no action stands in either. An idle session is to
+    /// hold none (design decision 11), and one that is asked for anew for each line costs more than the line.
+    pub fn exchange_queue(&mut self, queue: Option<Box<Queue>>) -> Option<Box<Queue>> {
         std::mem::replace(&mut self.actions, queue)
     }
 
@@ -185,7 +186,7 @@ impl Session {
             && !self.is_paused(Side::Client)
             && !matches!(self.phase, State::Leaving(_) | State::Closed)
             && self.pending.len() + self.held.len() < limits.pending_commands
-            && self.held_bytes < limits.queued_bytes
+            && self.held.bytes() < limits.queued_bytes
             && self.pending.remembered() < limits.queued_bytes
     }
 
@@ -318,7 +319,7 @@ impl Session {
     }
 
     pub(super) fn act(&mut self, action: Action) {
-        self.actions.push_back(action);
+        self.actions.get_or_insert_default().0.push_back(action);
     }
 
     pub(super) fn tell(&mut self, tell: Tell) {
@@ -386,9 +387,6 @@ impl Session {
                 self.leave_now(Side::Balancer, Cause::Drain, word);
             }
             _ => {}
-        }
-        if self.held.is_empty() {
-            self.held = VecDeque::new();
         }
         if !self.wants_client() {
             // What is not read can not be late (O2).

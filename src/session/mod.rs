@@ -42,7 +42,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use bytes::Bytes;
 
 pub use self::data::{DataId, Mode, TransferEnd};
-pub use self::machine::Session;
+pub use self::machine::{Queue, Session};
 #[cfg(any(fuzzing, test))]
 pub(crate) use self::simulation::simulate;
 pub use self::transfer::Underway;

@@ -22,7 +22,6 @@ use crate::config::{BackendActive, BackendPassive, PortAddress};
 use crate::diagnosis::{Diagnoses, Diagnosis};
 use crate::ending::{Cause, Side};
 use crate::limits::{Limits, Rate, Timeouts};
-use crate::session::waiting::ClientLine;
 use crate::session::{Action, DataEvent, DataId, Input, Order, Picked, Session, Settings, Tell};
 
 /// Lives through what the bytes of `input` decide, up to its end or the session's.
@@ -342,11 +341,9 @@ impl World {
         let session = &self.session;
         let limits = &self.settings.limits;
         assert!(session.pending.len() + session.held.len() <= limits.pending_commands + 1);
-        assert!(session.held_bytes <= limits.queued_bytes + limits.command_line_bytes);
+        assert!(session.held.bytes() <= limits.queued_bytes + limits.command_line_bytes);
         let most = 2 * (limits.queued_bytes + limits.command_line_bytes);
         assert!(session.pending.remembered() <= most);
-        let held: usize = session.held.iter().map(ClientLine::bytes).sum();
-        assert_eq!(session.held_bytes, held);
         assert!(session.finishing.len() <= 4);
         self.books.check();
         for id in self.books.open_ids() {

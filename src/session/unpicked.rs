@@ -35,7 +35,7 @@ impl Session {
         match command.verb {
             Verb::User if user_name(text).is_empty() => self.answer(replies::BAD_ARGUMENT, now),
             Verb::User => {
-                self.hold_line(line);
+                self.held.push(line);
                 self.pick();
             }
             Verb::Noop => self.answer(replies::NOOP_OK, now),
@@ -46,7 +46,7 @@ impl Session {
 
     /// The name that the backend is picked by, if it is picked by one: that of the USER which waits for it.
     pub(super) fn deciding_user(&self) -> Bytes {
-        match self.held.front() {
+        match self.held.first() {
             Some(ClientLine::Whole { text, .. }) if self.settings.pick_by_user => user_name(text),
             _ => Bytes::new(),
         }

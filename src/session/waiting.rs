@@ -1,6 +1,7 @@
 //! What waits for its turn: lines of the client behind a barrier or the greeting, answers of ftplb's own
 //! behind replies of the backend, and the client's FIN behind its last command.
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -24,7 +25,7 @@ pub(super) enum ClientLine {
 }
 
 impl ClientLine {
-    pub(super) fn bytes(&self) -> usize {
+    fn bytes(&self) -> usize {
         match self {
             Self::TooLong => 0,
             Self::Whole { text, .. } => text.len(),
@@ -32,19 +33,55 @@ impl ClientLine {
     }
 }
 
-impl Session {
-    pub(super) fn hold_line(&mut self, line: ClientLine) {
-        self.held_bytes += line.bytes();
-        self.held.push_back(line);
+/// The lines that wait, in their order. Most sessions never have one, and pay a pointer.
+#[derive(Debug, Default)]
+pub(super) struct Held(Option<Box<Lines>>);
+
+#[derive(Debug, Default)]
+struct Lines(VecDeque<ClientLine>);
+
+impl Held {
+    pub(super) fn push(&mut self, line: ClientLine) {
+        self.0.get_or_insert_default().0.push_back(line);
     }
 
+    pub(super) fn pop(&mut self) -> Option<ClientLine> {
+        let line = self.0.as_mut()?.0.pop_front();
+        if self.is_empty() {
+            self.clear();
+        }
+        line
+    }
+
+    pub(super) fn first(&self) -> Option<&ClientLine> {
+        self.0.as_ref()?.0.front()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |lines| lines.0.len())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let lines = self.0.iter().flat_map(|lines| &lines.0);
+        lines.map(ClientLine::bytes).sum()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Session {
     /// Sends the lines that waited, as far as the next barrier.
     pub(super) fn run_held(&mut self, now: Instant) {
         while matches!(self.phase, State::Open { .. })
             && !self.is_barred()
-            && let Some(line) = self.held.pop_front()
+            && let Some(line) = self.held.pop()
         {
-            self.held_bytes -= line.bytes();
             self.process(line, now);
             self.flush_local(now);
         }

@@ -133,7 +133,7 @@ pub(super) async fn reload(
 }
 
 /// The backend that is called `backend`, or is at that address.
-fn find(fleet: &Fleet, pool: &str, backend: &str) -> Result<(Arc<Members>, Target), Refused> {
+fn find(fleet: &Fleet, pool: &str, backend: &str) -> Result<(Arc<Members>, Arc<Target>), Refused> {
     let missing = |error| Refused::new(StatusCode::NOT_FOUND, error);
     let Some(members) = fleet.pool(pool) else {
         let pools = fleet.pools.load();
@@ -143,13 +143,14 @@ fn find(fleet: &Fleet, pool: &str, backend: &str) -> Result<(Arc<Members>, Targe
     let snapshot = members.parts.pool.snapshot(Instant::now());
     let targets = snapshot.targets();
     let address: Option<SocketAddr> = backend.parse().ok();
-    let is_there = |target: &&Target| target.standing != Standing::Removed;
-    let is_meant = |target: &&Target| *target.name == *backend || Some(target.address) == address;
+    let is_there = |target: &&Arc<Target>| target.standing != Standing::Removed;
+    let is_meant =
+        |target: &&Arc<Target>| *target.name == *backend || Some(target.address) == address;
     // One that was removed may still have the name that another has taken.
     let target = { targets.iter().filter(is_there).find(is_meant) }
         .or_else(|| targets.iter().find(is_meant));
     if let Some(target) = target {
-        return Ok((members, target.clone()));
+        return Ok((members, Arc::clone(target)));
     }
     let names = targets.iter().map(|target| target.name.to_string());
     let error = format!("pool {pool} has no backend {backend}");

@@ -1,5 +1,6 @@
 //! What is told of the members of a pool: to logs, metrics, the journal and scripts.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Members;
@@ -74,7 +75,7 @@ impl Members {
         let (pool, scripts) = (self.parts.pool.name(), inner.surrounding.scripts.clone());
         let snapshot = self.parts.pool.snapshot(Instant::now());
         // Who is down already was told of.
-        let is_up = |target: &&Target| !target.state.is_down();
+        let is_up = |target: &&Arc<Target>| !target.state.is_down();
         for target in snapshot.targets().iter().filter(is_up) {
             if let Some(notify) = inner.notifies.get(&target.id) {
                 { &self.notifier }.backend(pool, target, false, notify, &scripts);

@@ -68,7 +68,7 @@ fn hosts(last: impl IntoIterator<Item = u8>) -> Vec<Found> {
 /// The names of the backends that are given new sessions or were, by standing.
 fn names(members: &Members, standing: Standing) -> Vec<String> {
     let snapshot = members.parts.pool.snapshot(Instant::now());
-    let standing = |target: &&Target| target.standing == standing;
+    let standing = |target: &&Arc<Target>| target.standing == standing;
     let targets = snapshot.targets().iter().filter(standing);
     targets.map(|target| target.name.to_string()).collect()
 }

@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(20);
 struct Scene {
     notifier: Notifier,
     pool: Arc<str>,
-    targets: Vec<Target>,
+    targets: Vec<Arc<Target>>,
     home: TempDir,
 }
 

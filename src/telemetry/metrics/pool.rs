@@ -95,12 +95,12 @@ impl PoolMetrics {
         self.quorum.set(snapshot.has_quorum().into());
         self.waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         let targets = snapshot.targets();
-        let is_there = |target: &&Target| target.standing != Standing::Removed;
+        let is_there = |target: &&Arc<Target>| target.standing != Standing::Removed;
         for target in targets {
             // Another may have taken the name of one that is about to go.
             let mut others = targets.iter().filter(is_there);
             let is_namesake = |other: &Target| other.id != target.id && other.name == target.name;
-            if (is_there(&target) || !others.any(is_namesake))
+            if (is_there(&target) || !others.any(|other| is_namesake(other)))
                 && let Some(metrics) = self.backends.get(&target.id)
             {
                 metrics.publish(target);

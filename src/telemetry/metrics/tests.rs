@@ -27,7 +27,7 @@ fn target() -> Target {
     let pool = Pool::new("files", 1, Instant::now());
     let now = Instant::now();
     let _no_news = pool.configure(vec![member("a", 7)], Settings::default(), now);
-    pool.snapshot(now).targets()[0].clone()
+    Target::clone(&pool.snapshot(now).targets()[0])
 }
 
 /// Something of everything.
