@@ -102,13 +102,17 @@ impl Outbox {
                 }
                 _ => ready!(stream.poll_write(cx, next))?,
             };
-            self.bytes.advance(written);
-            if let Some(apart) = &mut self.apart {
-                apart.written += written;
-            }
+            self.note_written(written);
         }
         self.clear();
         Poll::Ready(Ok(()))
+    }
+
+    fn note_written(&mut self, count: usize) {
+        self.bytes.advance(count);
+        if let Some(apart) = &mut self.apart {
+            apart.written += count;
+        }
     }
 
     /// How many bytes may be written together now, and whether as urgent ones.
@@ -141,3 +145,67 @@ const IP: &[u8] = &[0xff, 0xf4, 0xff];
 
 /// Telnet: data mark, the urgent end of a Synch.
 const DATA_MARK: u8 = 0xf2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is written if the socket takes `most` bytes at a time; an urgent byte is in angle brackets.
+    fn writes(outbox: &mut Outbox, most: usize) -> Vec<String> {
+        let mut writes = Vec::new();
+        while !outbox.is_empty() {
+            let (length, is_urgent) = outbox.next_write();
+            let count = length.min(most);
+            let bytes = outbox.bytes[..count].escape_ascii().to_string();
+            writes.push(if is_urgent {
+                format!("<{bytes}>")
+            } else {
+                bytes
+            });
+            outbox.note_written(count);
+        }
+        writes
+    }
+
+    #[test]
+    fn lines_share_a_write_but_for_those_that_must_not() {
+        let mut outbox = Outbox::default();
+        outbox.push_line(b"220-a", false);
+        outbox.push_line(b"220 b", false);
+        outbox.push_telnet(b"xyz");
+        assert_eq!(writes(&mut outbox, 99), ["220-a\\r\\n220 b\\r\\nxyz"]);
+        outbox.push_line(b"1", false);
+        outbox.push_line(b"227 x", true);
+        outbox.push_line(b"2", true);
+        outbox.push_line(b"3", false);
+        outbox.push_line(b"4", false);
+        assert_eq!(outbox.len(), 19);
+        let expected = ["1\\r\\n", "227 x\\r\\n", "2\\r\\n", "3\\r\\n4\\r\\n"];
+        assert_eq!(writes(&mut outbox, 99), expected);
+        assert_eq!(outbox.len(), 0);
+    }
+
+    #[test]
+    fn what_is_apart_stays_so_when_the_socket_takes_a_part_of_it() {
+        let mut outbox = Outbox::default();
+        outbox.push_line(b"abcd", true);
+        assert_eq!(outbox.next_write(), (6, false));
+        outbox.note_written(3);
+        outbox.push_line(b"e", false);
+        outbox.push_line(b"f", true);
+        assert_eq!(
+            writes(&mut outbox, 2),
+            ["d\\r", "\\n", "e\\r", "\\n", "f\\r", "\\n"]
+        );
+    }
+
+    #[test]
+    fn t6_the_data_mark_alone_is_urgent() {
+        let mut outbox = Outbox::default();
+        outbox.push_line(b"NOOP", false);
+        outbox.push_interrupt();
+        outbox.push_line(b"ABOR", false);
+        let expected = ["NOOP\\r\\n", "\\xff\\xf4\\xff", "<\\xf2>", "ABOR\\r\\n"];
+        assert_eq!(writes(&mut outbox, 99), expected);
+    }
+}
