@@ -1,4 +1,4 @@
-//! ftplb beside HAProxy and nginx: `cargo bench --bench compare [-- --quick] [PART-OF-A-NAME]`.
+//! ftplb beside HAProxy, nginx and the kernel's NAT: `cargo bench --bench compare [-- --quick] [PART-OF-A-NAME]`.
 //!
 //! The same clients do the same work against the same kind of servers, directly and through each balancer,
 //! in turns. Every transfer is checked; the exit code is 1 when anything went wrong. Only ratios and
@@ -18,6 +18,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::support::balancer::{self, Balancer};
 use crate::support::client::Way;
+use crate::support::nat::Nat;
 use crate::support::process::{cpu_seconds, sockets};
 use crate::support::system::System;
 use crate::support::table::{self, Goal, Measured, Round, Row, percentile};
@@ -124,6 +125,7 @@ struct Bench {
     /// Of the clients. The servers have another, so that a wake-up between the two is a real one.
     runtime: Runtime,
     balancers: Round<Balancer>,
+    has_nat: bool,
     /// What fills the time, for each system.
     bulk_bytes: [u64; System::ALL.len()],
     time: Duration,
@@ -134,6 +136,7 @@ impl Bench {
         let mut bench = Self {
             runtime,
             balancers: try_each(Balancer::start)?,
+            has_nat: Nat::is_available(),
             bulk_bytes: [0; System::ALL.len()],
             time,
         };
@@ -147,6 +150,7 @@ impl Bench {
             if !self.has(system) {
                 continue;
             }
+            let _rules = nat(system)?;
             let targets = system.targets();
             for way in [Way::Download, Way::Upload] {
                 let bytes = payload::COMPARED;
@@ -183,6 +187,7 @@ impl Bench {
 
     fn measure(&self, work: Work, system: System) -> anyhow::Result<Measured> {
         let balancer = self.balancer(system);
+        let _rules = nat(system)?;
         let used = || {
             let own = balancer.map(|balancer| balancer.process().cpu());
             anyhow::Ok((
@@ -228,7 +233,11 @@ impl Bench {
     }
 
     fn has(&self, system: System) -> bool {
-        system == System::Direct || self.balancer(system).is_some()
+        match system {
+            System::Direct => true,
+            System::Nat => self.has_nat,
+            _ => self.balancer(system).is_some(),
+        }
     }
 }
 
@@ -375,9 +384,15 @@ fn counted(name: &str, speed: Goal, p99: Goal, rounds: &[Round<Measured>]) -> St
 
 type Value = Option<f64>;
 
-/// Seconds a unit.
-fn own_cpu(measured: &Measured, system: System, _: &Round<Measured>) -> Value {
-    (system != System::Direct).then_some(measured.cpu / measured.done.units)
+/// Seconds a unit. Those of the kernel's NAT are what clients and servers use more than they do directly.
+fn own_cpu(measured: &Measured, system: System, round: &Round<Measured>) -> Value {
+    match (system, round) {
+        (System::Nat, [Some(direct), ..]) => {
+            Some(measured.load_cpu_each() - direct.load_cpu_each())
+        }
+        (System::Direct | System::Nat, _) => None,
+        _ => Some(measured.cpu / measured.done.units),
+    }
 }
 
 /// The time below which `percent` of the units stayed, in microseconds.
@@ -392,6 +407,11 @@ fn added(measured: &Measured, system: System, round: &Round<Measured>) -> Value 
     };
     let whole = percentile(&measured.done.latencies, 50)?;
     (system != System::Direct).then_some(whole - percentile(&direct.done.latencies, 50)?)
+}
+
+/// The rules of the kernel's NAT while that is measured.
+fn nat(system: System) -> io::Result<Option<Nat>> {
+    (system == System::Nat).then(Nat::new).transpose()
 }
 
 /// Where and with what this was measured.

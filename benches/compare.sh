@@ -1,5 +1,5 @@
 #!/bin/sh
-# Compares ftplb with HAProxy and nginx on this machine: installs them where they are missing, builds the
+# Compares ftplb with HAProxy, nginx and the kernel's NAT on this machine: installs them where they are missing, builds the
 # release program, runs the bench `compare`. Arguments go to it: `--quick`, a part of a row's name.
 set -eu
 
@@ -13,7 +13,7 @@ if command -v apt-get >/dev/null; then
     # Other packages have these programs too, and exclude the small ones.
     command -v haproxy >/dev/null || install_without_service haproxy haproxy
     command -v nginx >/dev/null || install_without_service nginx-light nginx
-    packages=$(missing libnginx-mod-stream iproute2 util-linux)
+    packages=$(missing libnginx-mod-stream iproute2 nftables util-linux)
     # shellcheck disable=SC2086 # A list of package names, one word each.
     [ -z "$packages" ] || install $packages
 else

@@ -38,7 +38,7 @@ impl Balancer {
         let arguments: &[&OsStr] = match system {
             System::Nginx => &["-e".as_ref(), "stderr".as_ref(), "-c".as_ref()],
             System::Haproxy | System::HaproxySplice => &["-db".as_ref(), "-f".as_ref()],
-            System::Direct | System::Ftplb => &["run".as_ref(), "--config".as_ref()],
+            System::Direct | System::Ftplb | System::Nat => &["run".as_ref(), "--config".as_ref()],
         };
         let arguments = [arguments, &[file.as_os_str()]].concat();
         // A user of its own may not be let into the folder of the build.
@@ -112,7 +112,7 @@ pub(crate) fn version(system: System) -> Option<String> {
 
 fn program(system: System) -> Option<PathBuf> {
     let name = match system {
-        System::Direct => return None,
+        System::Direct | System::Nat => return None,
         System::Ftplb => return Some(env!("CARGO_BIN_EXE_ftplb").into()),
         System::Haproxy | System::HaproxySplice => "haproxy",
         System::Nginx => "nginx",
@@ -127,7 +127,7 @@ fn program(system: System) -> Option<PathBuf> {
 fn configuration(system: System, folder: &Path) -> anyhow::Result<String> {
     let folder = folder.to_str().context("a path that is not UTF-8")?;
     match system {
-        System::Direct => Ok(String::new()),
+        System::Direct | System::Nat => Ok(String::new()),
         System::Ftplb => for_ftplb(&format!("{folder}/{LOG}")),
         System::Haproxy => for_haproxy(system, "", ""),
         System::HaproxySplice => for_haproxy(

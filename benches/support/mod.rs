@@ -3,6 +3,7 @@
 //! ```text
 //!   compare   load  ──▶ client ─────────────────▶ sink        direct
 //!             load  ──▶ client ──▶ balancer ────▶ sink        through ftplb, HAProxy or nginx
+//!             load  ──▶ client ──▶ nat ─────────▶ sink        through the kernel
 //!   scale     crowd ──▶ client ──▶ ftplb ───────▶ server      each in a process of its own
 //!   soak      deed  ──▶ client ──▶ ftplb ───────▶ server      the same, and `subject` watches ftplb
 //! ```
@@ -18,6 +19,7 @@ pub(crate) mod deed;
 pub(crate) mod ftplb;
 pub(crate) mod group;
 pub(crate) mod load;
+pub(crate) mod nat;
 pub(crate) mod network;
 pub(crate) mod payload;
 pub(crate) mod process;

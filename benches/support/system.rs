@@ -1,4 +1,5 @@
-//! What is compared: nothing between clients and servers, ftplb, and the relays that it is measured against.
+//! What is compared: nothing between clients and servers, ftplb, the relays that it is measured against, and the
+//! kernel that it takes the place of.
 //!
 //! Each has servers of its own and an address of its own, all of them on loopback:
 //!
@@ -22,15 +23,18 @@ pub(crate) enum System {
     /// Data connections are spliced, through pipes of 1 MiB.
     HaproxySplice,
     Nginx,
+    /// The kernel's NAT with its FTP helper.
+    Nat,
 }
 
 impl System {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Direct,
         Self::Ftplb,
         Self::Haproxy,
         Self::HaproxySplice,
         Self::Nginx,
+        Self::Nat,
     ];
 
     /// Its column.
@@ -41,6 +45,7 @@ impl System {
             Self::Haproxy => "haproxy",
             Self::HaproxySplice => "splice",
             Self::Nginx => "nginx",
+            Self::Nat => "nat",
         }
     }
 
@@ -62,7 +67,7 @@ impl System {
     /// The address that its servers name in replies to PASV, where that is not their own.
     pub(crate) fn announced(self) -> Option<Ipv4Addr> {
         match self {
-            Self::Direct | Self::Ftplb => None,
+            Self::Direct | Self::Ftplb | Self::Nat => None,
             Self::Haproxy | Self::HaproxySplice | Self::Nginx => Some(self.virtual_ip()),
         }
     }

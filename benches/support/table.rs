@@ -54,7 +54,7 @@ pub(crate) struct Row<'a> {
 pub(crate) fn header() -> String {
     let systems = System::ALL.map(|system| format!("{:>8}", system.name()));
     format!(
-        "{:34}{}   ftplb to: {}\n{:34}{:40}{RATIOS}   goal\n{}",
+        "{:34}{}   ftplb to: {}\n{:34}{:48}{RATIOS}   goal\n{}",
         "",
         systems.concat(),
         "",
@@ -101,6 +101,7 @@ impl<'a> Row<'a> {
             ratio(System::Haproxy),
             ratio(System::HaproxySplice),
             best.and_then(ratio),
+            ratio(System::Nat),
         ];
         let shown = ratios.map(|ratio| cell(ratio, 8));
         let goal = self.verdict(ratios[0], ratios[4], figure(System::Ftplb));
@@ -173,6 +174,6 @@ pub(crate) fn percentile(sorted: &[f64], percent: usize) -> Option<f64> {
     sorted.get(rank - 1).copied()
 }
 
-const RATIOS: &str = "  direct   nginx haproxy  splice    best";
+const RATIOS: &str = "  direct   nginx haproxy  splice    best     nat";
 
-const WIDTH: usize = 136;
+const WIDTH: usize = 152;
