@@ -351,6 +351,8 @@ impl Work {
                     Row::lower("  CPU, s/GB", cpu).text(rounds, own_cpu),
                     Row::lower("  CPU of load, s/GB", Goal::None)
                         .text(rounds, |measured, _, _| Some(measured.load_cpu_each())),
+                    Row::lower("  CPU of all, s/GB", Goal::None)
+                        .text(rounds, |measured, _, _| Some(whole_cpu(measured))),
                 ]
                 .join("\n")
             }
@@ -378,21 +380,23 @@ fn counted(name: &str, speed: Goal, p99: Goal, rounds: &[Round<Measured>]) -> St
         Row::lower("  CPU of load, us", Goal::None).text(rounds, |measured, _, _| {
             Some(measured.load_cpu_each() * 1e6)
         }),
+        Row::lower("  CPU of all, us", Goal::None)
+            .text(rounds, |measured, _, _| Some(whole_cpu(measured) * 1e6)),
     ]
     .join("\n")
 }
 
 type Value = Option<f64>;
 
-/// Seconds a unit. Those of the kernel's NAT are what clients and servers use more than they do directly.
-fn own_cpu(measured: &Measured, system: System, round: &Round<Measured>) -> Value {
-    match (system, round) {
-        (System::Nat, [Some(direct), ..]) => {
-            Some(measured.load_cpu_each() - direct.load_cpu_each())
-        }
-        (System::Direct | System::Nat, _) => None,
-        _ => Some(measured.cpu / measured.done.units),
-    }
+/// Seconds a unit, where there is a process between clients and servers.
+fn own_cpu(measured: &Measured, system: System, _: &Round<Measured>) -> Value {
+    let has_process = !matches!(system, System::Direct | System::Nat);
+    has_process.then_some(measured.cpu / measured.done.units)
+}
+
+/// Seconds a unit, of clients, servers and what is between them.
+fn whole_cpu(measured: &Measured) -> f64 {
+    measured.cpu / measured.done.units + measured.load_cpu_each()
 }
 
 /// The time below which `percent` of the units stayed, in microseconds.

@@ -1,7 +1,7 @@
 //! The kernel's NAT with its FTP helper, which is what `ip_vs_ftp` rests on (`nf_conntrack_ftp`, `nf_nat_ftp`).
 //!
-//! It has no process: what it costs is what clients and servers use more than they do directly. Where its rules
-//! are, the packets of everybody are tracked; so they are there only while it is measured.
+//! It has no process: what it costs is in the time of clients and servers. Where its rules are, the packets of
+//! everybody are tracked; so they are there only while it is measured.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
