@@ -29,3 +29,4 @@ pub(crate) mod soak;
 pub(crate) mod subject;
 pub(crate) mod system;
 pub(crate) mod table;
+pub(crate) mod work;
