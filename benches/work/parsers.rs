@@ -12,11 +12,19 @@ use super::Work;
 pub(super) fn all() -> Vec<Work> {
     let numbers = b"1,".repeat(4096);
     let delimiters = b"|".repeat(8192);
+    let framer = Framer::commands(4096);
     let mut one_line = Replies::new(10_000, 1 << 20);
     vec![
         framing("framing: 64 commands, 1 byte a read", 1),
         framing("framing: 64 commands, 64 bytes a read", 64),
         framing("framing: 64 commands, one read", usize::MAX),
+        Work::new("framing: a command that is a read", move || {
+            black_box(
+                framer
+                    .whole_line(black_box(b"RETR report.txt\r\n"))
+                    .is_some(),
+            );
+        }),
         command("command: USER anonymous", b"USER anonymous"),
         command("command: pasv", b"pasv"),
         command("command: SITE CHMOD", b"SITE CHMOD 644 report.txt"),
