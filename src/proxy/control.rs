@@ -278,7 +278,8 @@ impl Drop for Driver {
 }
 
 thread_local! {
-    /// Where the actions of the session stand that runs now: one queue for each thread.
+    /// Where the actions of the session stand that runs now: one queue for each thread. It is given back empty;
+    /// a session that ends keeps it, for what stands behind `Close` must reach no other.
     static ACTIONS: Cell<Option<Box<Queue>>> = const { Cell::new(None) };
 }
 

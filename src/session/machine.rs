@@ -176,6 +176,9 @@ impl Session {
     /// The queue that actions stand in, in exchange for `queue`; no action stands in either. An idle session is to
     /// hold none (design decision 11), and one that is asked for anew for each line costs more than the line.
     pub fn exchange_queue(&mut self, queue: Option<Box<Queue>>) -> Option<Box<Queue>> {
+        let is_empty =
+            |queue: &Option<Box<Queue>>| queue.as_ref().is_none_or(|queue| queue.0.is_empty());
+        debug_assert!(is_empty(&queue) && is_empty(&self.actions));
         std::mem::replace(&mut self.actions, queue)
     }
 

@@ -38,27 +38,35 @@ impl ClientLine {
 pub(super) struct Held(Option<Box<Lines>>);
 
 #[derive(Debug, Default)]
-struct Lines(VecDeque<ClientLine>);
+struct Lines {
+    queue: VecDeque<ClientLine>,
+    /// Asked for at every turn, while a client may have a thousand lines here.
+    bytes: usize,
+}
 
 impl Held {
     pub(super) fn push(&mut self, line: ClientLine) {
-        self.0.get_or_insert_default().0.push_back(line);
+        let lines = self.0.get_or_insert_default();
+        lines.bytes += line.bytes();
+        lines.queue.push_back(line);
     }
 
     pub(super) fn pop(&mut self) -> Option<ClientLine> {
-        let line = self.0.as_mut()?.0.pop_front();
-        if self.is_empty() {
+        let lines = self.0.as_mut()?;
+        let line = lines.queue.pop_front()?;
+        lines.bytes -= line.bytes();
+        if lines.queue.is_empty() {
             self.clear();
         }
-        line
+        Some(line)
     }
 
     pub(super) fn first(&self) -> Option<&ClientLine> {
-        self.0.as_ref()?.0.front()
+        self.0.as_ref()?.queue.front()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |lines| lines.0.len())
+        self.0.as_ref().map_or(0, |lines| lines.queue.len())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -66,8 +74,7 @@ impl Held {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let lines = self.0.iter().flat_map(|lines| &lines.0);
-        lines.map(ClientLine::bytes).sum()
+        self.0.as_ref().map_or(0, |lines| lines.bytes)
     }
 
     pub(super) fn clear(&mut self) {
