@@ -143,9 +143,9 @@ pub struct Timeouts {
     pub data_dial: Duration,
     /// A data connection on which no byte moves. Then both legs are reset (O3).
     pub data_idle: Duration,
-    /// After the client's FIN on an upload, how long its control connection is watched before the FIN is
-    /// passed on. If that closes as well, the client has died and the upload is cut (decision 5). A killed
-    /// curl's two FINs were seen 35 µs apart. Zero: every FIN is believed at once.
+    /// After the client's FIN on an upload, how long its control connection is watched at least before the
+    /// FIN is passed on, see [`Self::upload_doubt`]. If that closes as well, the client has died and the
+    /// upload is cut (decision 5). Zero: every FIN is believed at once.
     pub upload_end: Duration,
     /// A reply that closes a transfer waits for the last byte to the client while bytes move, and this
     /// long when none do (R13). Also how long a closed backend's data may still drain (S15).
@@ -163,6 +163,24 @@ pub struct Timeouts {
     /// TCP keepalive: idle time before the first probe on either control connection (K5).
     pub keepalive: Duration,
 }
+
+impl Timeouts {
+    /// How long the end of an upload that has `lasted` so long is in doubt (decision 5).
+    ///
+    /// A killed curl's two FINs were seen 35 µs apart, data first; but a process that dies on a busy host
+    /// waits for the processor between them, for longer than [`Self::upload_end`] (seen with six busy loops
+    /// beside it). The longer an upload, the likelier it is the one that a kill meets, and the less does it
+    /// matter to wait: so a sixteenth of it is waited, within bounds.
+    pub fn upload_doubt(&self, lasted: Duration) -> Duration {
+        if self.upload_end.is_zero() {
+            return Duration::ZERO;
+        }
+        (lasted / 16).min(MOST_UPLOAD_DOUBT).max(self.upload_end)
+    }
+}
+
+/// What is waited for a death, where [`Timeouts::upload_end`] is not longer: many turns of a busy processor.
+const MOST_UPLOAD_DOUBT: Duration = Duration::from_millis(100);
 
 impl Default for Timeouts {
     fn default() -> Self {
@@ -184,6 +202,36 @@ impl Default for Timeouts {
             drain_idle: Duration::from_secs(1),
             upgrade: Duration::from_secs(3_600),
             keepalive: Duration::from_secs(60),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decision_5_doubt_of_an_upload_grows_with_it_within_bounds() {
+        let doubt = |upload_end, lasted| {
+            let upload_end = Duration::from_millis(upload_end);
+            let timeouts = Timeouts {
+                upload_end,
+                ..Timeouts::default()
+            };
+            let doubt = timeouts.upload_doubt(Duration::from_millis(lasted));
+            u64::try_from(doubt.as_millis()).unwrap()
+        };
+        let of_milliseconds = [
+            (2, 0, 2),
+            (2, 32, 2),
+            (2, 160, 10),
+            (2, 1_600, 100),
+            (2, 60_000, 100),
+            (300, 60_000, 300),
+            (0, 60_000, 0),
+        ];
+        for (upload_end, lasted, expected) in of_milliseconds {
+            assert_eq!(doubt(upload_end, lasted), expected, "{upload_end} {lasted}");
         }
     }
 }

@@ -110,7 +110,7 @@ impl Driver {
 
     fn handle(&mut self, event: Event, now: Instant) {
         match event {
-            Event::AtClientEnd(id) => self.on_client_end(id),
+            Event::AtClientEnd(id) => self.on_client_end(id, now),
             Event::EndDoubt(id) => self.end_doubt(id, now),
             Event::DialFailed(id, side, error) => {
                 self.record.note_dial_failed(side, &error);

@@ -17,8 +17,10 @@ impl Driver {
     /// The client has ended its data with FIN. A process that dies ends both its connections within
     /// microseconds of each other, and its data by the same FIN as a whole file has: so the control
     /// connection is watched for a moment before the backend is told that the file is whole (decision 5).
-    pub(super) fn on_client_end(&mut self, id: DataId) {
-        let grace = self.service.settings.timeouts.upload_end;
+    pub(super) fn on_client_end(&mut self, id: DataId, now: Instant) {
+        let lasted = { self.session.transfer() }.map(|transfer| now - transfer.since);
+        let timeouts = &self.service.settings.timeouts;
+        let grace = timeouts.upload_doubt(lasted.unwrap_or_default());
         if let Some(connection) = self.connection(id) {
             if grace.is_zero() {
                 connection.trust_end();

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use crate::clients::{curl, noise};
 use crate::netns::Place;
 use crate::process::{Process, SOON, eventually};
-use crate::proxy::{Proxy, field};
+use crate::proxy::{Proxy, Setup, field};
 use crate::scripted::Peer;
 use crate::servers::{Kind, PASSWORD, Server};
 use crate::table::Table;
@@ -133,7 +133,10 @@ fn upload_whose_client_is_gone_first_is_cut() {
 #[test]
 fn client_killed_in_an_upload_is_no_success_at_the_backend() {
     let server = Server::start(Kind::Vsftpd);
-    let proxy = Proxy::before(&[server.address]);
+    // A busy host takes its time over a death, and closes the data first.
+    let proxy = Setup::new(&[server.address])
+        .tables("[timeouts]\nupload_end = \"300ms\"\n")
+        .start();
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("big.bin");
     fs::File::create(&source)

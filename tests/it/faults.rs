@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::process::{Process, SOON};
+use crate::process::{Process, SOON, eventually};
 use crate::proxy::{PROGRAM, Proxy, Setup, field};
 use crate::scripted::{Door, Peer, parse_227, reply_227};
 use crate::table::Table;
@@ -115,6 +115,23 @@ fn decision_5_upload_of_a_client_reset_unread_is_cut() {
         upload.backend_data.is_reset();
     }
 }
+
+#[test]
+fn decision_5_end_of_a_long_upload_is_in_doubt_for_longer() {
+    let table = Table::greeted();
+    let ip = table.door.address().ip();
+    let began = Instant::now();
+    let mut upload = Upload::begin((table.client, table.backend), ip);
+    eventually("the upload has lasted", || began.elapsed() > LONG);
+    let ended = Instant::now();
+    upload.client_data.finish();
+    assert_eq!(upload.backend_data.read_to_end(), b"");
+    assert!(ended.elapsed() >= LONG / 16, "{:?}", ended.elapsed());
+    upload.completes();
+}
+
+/// Much longer than the shortest doubt takes.
+const LONG: Duration = Duration::from_millis(1_600);
 
 #[test]
 fn decision_5_upload_of_a_client_that_is_only_unread_completes() {

@@ -82,7 +82,10 @@ fn curl(proxy: &Proxy, arguments: &[&str], path: &str) -> Command {
 }
 
 /// A client stores, fetches, asks for what is not there, and is killed in the middle of an upload.
-fn transfer_this_and_that(proxy: &Proxy, server: &Server) {
+/// A balancer that watches for its death long enough for a busy host, which closes its data first.
+fn this_and_that_transferred(logs: &Logs, server: &Server, format: &str) -> Proxy {
+    let tables = logs.tables(format) + "[timeouts]\nupload_end = \"300ms\"\n";
+    let proxy = { Setup::new(&[server.address]) }.tables(&tables).start();
     server.put("odd name.txt", b"down and out");
     // Of the last time.
     server.put("part.bin", b"");
@@ -91,15 +94,15 @@ fn transfer_this_and_that(proxy: &Proxy, server: &Server) {
     fs::write(&up, vec![7; 70_001]).unwrap();
     let up = up.to_str().unwrap();
     let out = ["-o", "/dev/null"];
-    run(&mut curl(proxy, &["-T", up], "a%20b.bin"), SOON).expect_success("curl -T");
-    run(&mut curl(proxy, &out, "odd%20name.txt"), SOON).expect_success("curl");
-    run(&mut curl(proxy, &out, "odd%20name.txt;type=a"), SOON).expect_success("curl");
-    run(&mut curl(proxy, &["--list-only"], ""), SOON).expect_success("curl -l");
+    run(&mut curl(&proxy, &["-T", up], "a%20b.bin"), SOON).expect_success("curl -T");
+    run(&mut curl(&proxy, &out, "odd%20name.txt"), SOON).expect_success("curl");
+    run(&mut curl(&proxy, &out, "odd%20name.txt;type=a"), SOON).expect_success("curl");
+    run(&mut curl(&proxy, &["--list-only"], ""), SOON).expect_success("curl -l");
     // Else curl asks for the size first, and then for nothing.
     let blind = ["--ignore-content-length", "-o", "/dev/null"];
-    let refused = run(&mut curl(proxy, &blind, "none"), SOON);
+    let refused = run(&mut curl(&proxy, &blind, "none"), SOON);
     assert_eq!(refused.code(), 78, "{refused:?}");
-    let mut slow = curl(proxy, &["--limit-rate", "50k", "-T", "-"], "part.bin");
+    let mut slow = curl(&proxy, &["--limit-rate", "50k", "-T", "-"], "part.bin");
     let mut feed = Command::new("head");
     feed.args(["-c", "10000000", "/dev/zero"])
         .stdout(Stdio::piped());
@@ -111,14 +114,14 @@ fn transfer_this_and_that(proxy: &Proxy, server: &Server) {
     drop(slow);
     feed.kill().unwrap();
     feed.wait().unwrap();
+    proxy
 }
 
 #[test]
 fn an_xferlog_says_of_each_transfer_what_vsftpd_says_of_it() {
     let server = Server::start(Kind::Vsftpd);
     let logs = Logs::new();
-    let proxy = logs.proxy(&server, "xferlog");
-    transfer_this_and_that(&proxy, &server);
+    let _proxy = this_and_that_transferred(&logs, &server, "xferlog");
     let ours = logs.wait_for("transfers", 5);
     eventually("vsftpd has written its own", || server.xferlog().len() >= 5);
     let theirs = server.xferlog();
@@ -167,8 +170,7 @@ fn an_xferlog_says_of_each_transfer_what_vsftpd_says_of_it() {
 fn a_line_of_json_says_who_what_where_how_much_and_how_it_ended() {
     let server = Server::start(Kind::Vsftpd);
     let logs = Logs::new();
-    let proxy = logs.proxy(&server, "json");
-    transfer_this_and_that(&proxy, &server);
+    let proxy = this_and_that_transferred(&logs, &server, "json");
     let lines = logs.wait_for("transfers", 6);
     let lines: Vec<Value> = { lines.iter() }
         .map(|line| serde_json::from_str(line).unwrap())
@@ -229,8 +231,7 @@ fn each_question_of_the_page_is_answered_by_its_command() {
     let logs = Logs::new();
     let home = tempfile::tempdir().unwrap();
     for (format, name, count) in [("json", "transfers.log", 6), ("xferlog", "xferlog", 5)] {
-        let proxy = logs.proxy(&server, format);
-        transfer_this_and_that(&proxy, &server);
+        let _proxy = this_and_that_transferred(&logs, &server, format);
         logs.wait_for("transfers", count);
         fs::rename(logs.path().join("transfers"), home.path().join(name)).unwrap();
     }
@@ -289,6 +290,7 @@ fn logs_are_rotated_under_load_and_no_line_is_lost_or_cut() {
     }
     let script = "mirror -R --parallel=8 up there\n";
     let mut client = lftp(&Place::Host, proxy.address, Mode::Pasv, script);
+    client.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut client = Process::start(client.current_dir(directory.path()));
     let mut rotations = 0;
     while client.ended().is_none() {
