@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,6 +30,7 @@ use crate::ops::fleet::{Fleet, Reload};
 use crate::ops::systemd;
 use crate::privilege::Confinement;
 use crate::proxy::sessions::Sessions;
+use crate::proxy::workers::Workers;
 use crate::session::Order;
 use crate::telemetry::log::{FilterSwitch, Logging};
 
@@ -74,10 +76,11 @@ impl App {
             confinement,
             takeover,
         } = footing;
+        let workers = Workers::start().context("cannot start threads for the sessions")?;
         let (reloader, reloads) = mpsc::channel(1);
         let (successors, requests) = mpsc::channel(1);
         let mut app = Self {
-            listeners: Listeners::default(),
+            listeners: Listeners::new(workers),
             admin: Door::default(),
             api: Door::default(),
             handover: Door::default(),
@@ -124,7 +127,8 @@ impl App {
             self.take_over(takeover).await;
         }
         systemd::ready();
-        let telling = systemd::tell(Arc::clone(&self.fleet), self.aside.stop.clone());
+        let (fleet, workers) = (Arc::clone(&self.fleet), self.listeners.workers.clone());
+        let telling = systemd::tell(fleet, workers, self.aside.stop.clone());
         { &self.aside.tasks }.spawn(telling);
         let end = self.serve(&stop.drain, &load).await;
         self.fleet.set_draining();
@@ -142,7 +146,7 @@ impl App {
         stop.drain.cancel();
         let grace = self.config.timeouts.drain;
         let sessions = &self.fleet.process.sessions;
-        drain(&self.listeners.sessions, sessions, grace, &stop.kill).await;
+        drain(&self.listeners.workers, sessions, grace, &stop.kill).await;
         // What hears of pools hears of them from the process that serves them now.
         if successor.is_none() {
             for pool in self.fleet.pools.load().iter() {
@@ -214,20 +218,14 @@ impl Aside {
 }
 
 /// O8: transfers finish within the grace period, idle sessions get 421, then everything ends.
-async fn drain(
-    tasks: &TaskTracker,
-    sessions: &Sessions,
-    grace: Duration,
-    kill: &CancellationToken,
-) {
-    tasks.close();
+async fn drain(workers: &Workers, sessions: &Sessions, grace: Duration, kill: &CancellationToken) {
     tracing::info!(
         sessions = sessions.len(), grace = %humantime::format_duration(grace),
         "stopping: no new sessions, transfers may finish"
     );
     sessions.order_all(Order::Drain);
     tokio::select! {
-        () = tasks.wait() => return,
+        () = workers.wait() => return,
         () = tokio::time::sleep(grace) => {}
         () = kill.cancelled() => {}
     }
@@ -236,7 +234,7 @@ async fn drain(
         "ending the sessions that are left"
     );
     sessions.order_all(Order::Kill);
-    if tokio::time::timeout(LAST_WORDS, tasks.wait())
+    if tokio::time::timeout(LAST_WORDS, workers.wait())
         .await
         .is_err()
     {

@@ -189,7 +189,7 @@ fn serve(
     footing: Footing,
     ready: impl FnOnce(),
 ) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
+    let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
     {

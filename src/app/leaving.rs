@@ -82,8 +82,7 @@ impl App {
         );
         let mut news = News::default();
         let mut is_heard = news.tell(fleet, &mut successor).await.is_ok();
-        let tasks = &self.listeners.sessions;
-        tasks.close();
+        let workers = &self.listeners.workers;
         let begin = Instant::now();
         let mut spoke = begin;
         let mut ticks = tokio::time::interval(TICK);
@@ -91,7 +90,7 @@ impl App {
         while begin.elapsed() < limit {
             tokio::select! {
                 biased;
-                () = tasks.wait() => break,
+                () = workers.wait() => break,
                 () = stop.cancelled() => break,
                 _ = ticks.tick() => {}
             }

@@ -8,7 +8,6 @@ use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::bind::{Bound, bind, whole};
 use super::footing::Claims;
@@ -17,15 +16,15 @@ use crate::net::inherit::Shared;
 use crate::ops::fleet::Fleet;
 use crate::proxy::listener::{self, Halt};
 use crate::proxy::service::Service;
+use crate::proxy::workers::Workers;
 
 /// What clients can connect to.
-#[derive(Default)]
 pub(super) struct Listeners {
     all: Vec<Listening>,
     /// Each ends when its listener is told to stop.
     tasks: JoinSet<()>,
-    /// The sessions of all of them.
-    pub(super) sessions: TaskTracker,
+    /// Where the sessions of all of them run.
+    pub(super) workers: Workers,
 }
 
 struct Listening {
@@ -44,6 +43,15 @@ struct Listening {
 pub(super) struct Fresh(Vec<(SocketAddr, Bound<TcpListener>)>);
 
 impl Listeners {
+    /// None yet.
+    pub(super) fn new(workers: Workers) -> Self {
+        Self {
+            all: Vec::new(),
+            tasks: JoinSet::new(),
+            workers,
+        }
+    }
+
     /// Where they are.
     pub(super) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.all.iter().map(|listening| listening.address)
@@ -132,12 +140,15 @@ impl Listeners {
         let (service, halt) = (Arc::new(ArcSwap::new(service)), Halt::default());
         let closed = CancellationToken::new();
         let at_its_end = closed.clone().drop_guard();
-        let sessions = self.sessions.clone();
-        let serve = listener::serve(socket, Arc::clone(&service), sessions, halt.clone());
-        self.tasks.spawn(async move {
-            serve.await;
-            drop(at_its_end);
-        });
+        let workers = self.workers.clone();
+        let serve = listener::serve(socket, Arc::clone(&service), workers, halt.clone());
+        self.tasks.spawn_on(
+            async move {
+                serve.await;
+                drop(at_its_end);
+            },
+            self.workers.desk(self.all.len()),
+        );
         self.all.push(Listening {
             address,
             service,

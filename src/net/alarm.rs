@@ -30,11 +30,7 @@ impl Alarm {
     ///
     /// The clock is read only when the timer rings: this is asked at every turn of a session.
     pub fn poll(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let sleep = match &mut self.sleep {
-            Some(sleep) => sleep,
-            None if at <= Instant::now() => return Poll::Ready(()),
-            none => none.insert(Box::pin(sleep_until(at))),
-        };
+        let sleep = { &mut self.sleep }.get_or_insert_with(|| Box::pin(sleep_until(at)));
         if sleep.deadline() > at && !self.is_second_look {
             sleep.as_mut().reset(at);
         }
@@ -93,7 +89,9 @@ mod tests {
         poll_fn(|cx| alarm.poll(begin + second * 2, cx)).await;
         let late = begin.elapsed().saturating_sub(second * 2);
         assert!(late < Duration::from_millis(10), "{late:?}");
-        assert!(is_due(&mut Alarm::default(), begin).await);
+        let (now, mut alarm) = (Instant::now(), Alarm::default());
+        poll_fn(|cx| alarm.poll(now, cx)).await;
+        assert!(now.elapsed() < Duration::from_millis(10));
     }
 
     #[tokio::test(start_paused = true)]
@@ -130,6 +128,8 @@ mod tests {
         assert!(!is_due(&mut alarm, at).await);
         poll_fn(|cx| alarm.poll(at, cx)).await;
         assert!(begin.elapsed() >= Duration::from_secs(5) + MOMENT);
+        // So does one that the process stood still before.
+        assert!(!is_due(&mut Alarm::default(), at).await);
         // What came meanwhile has put it off.
         let at = Instant::now() + Duration::from_secs(1);
         assert!(!is_due(&mut alarm, at).await);

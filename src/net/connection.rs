@@ -173,25 +173,32 @@ impl Listener {
 
     /// Accepts a connection. Only the last who polled is woken.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Connection, SocketAddr)>> {
+        let (stream, peer) = ready!(self.poll_accept_stream(cx))?;
+        Poll::Ready(Connection::new(stream).map(|connection| (connection, peer)))
+    }
+
+    /// Accepts a stream for a runtime that is yet to be chosen. Cancelled, it has accepted none.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        std::future::poll_fn(|cx| self.poll_accept_stream(cx)).await
+    }
+
+    /// Accepts one that has come already; `WouldBlock` if there is none, whatever the runtime knows.
+    pub fn accept_now(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, peer) = self.0.get_ref().accept()?;
+        Ok((stream.into(), peer))
+    }
+
+    fn poll_accept_stream(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         loop {
             let mut guard = ready!(self.0.poll_read_ready(cx))?;
             if let Ok(accepted) = guard.try_io(|listener| listener.get_ref().accept()) {
                 let (stream, peer) = accepted?;
-                let connection = Connection::new(stream.into())?;
-                return Poll::Ready(Ok((connection, peer)));
+                return Poll::Ready(Ok((stream.into(), peer)));
             }
         }
-    }
-
-    /// Accepts a connection. Cancelled, it has accepted none.
-    pub async fn accept(&self) -> io::Result<(Connection, SocketAddr)> {
-        std::future::poll_fn(|cx| self.poll_accept(cx)).await
-    }
-
-    /// Accepts a connection that has come already; `WouldBlock` if there is none, whatever the runtime knows.
-    pub fn accept_now(&self) -> io::Result<(Connection, SocketAddr)> {
-        let (stream, peer) = self.0.get_ref().accept()?;
-        Ok((Connection::new(stream.into())?, peer))
     }
 }
 

@@ -15,32 +15,38 @@
 //! - A listener exists exactly while a lease waits on it; when its last one goes it is closed at once, and
 //!   the kernel resets what was still queued (K6, P13).
 //! - Ports are drawn by a CSPRNG, uniformly from those this client may have (P11).
-//! - No waker runs while the table is locked.
 //!
-//! One lock guards it all: a port is checked, bound and listed in one step, a few microseconds each.
+//! # Locks
+//! The table says who waits where, and is locked for that only: no system call is made and no waker runs while it
+//! is. Each port has a lock of its own, under which it is opened, polled and closed. Nobody holds both:
+//!
+//! ```text
+//!   enter the room (table) ─▶ open it, if it is not (port)         the newcomer finds it open, or opens it again
+//!   leave the room (table) ─▶ close it, if the room is empty (port) ─▶ forget it, if the room is empty (table)
+//! ```
 
+mod port;
 mod quarantine;
 mod room;
+mod table;
 
-use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, ready};
 
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
+use self::port::Port;
 pub use self::quarantine::Key;
-use self::quarantine::Quarantine;
-use self::room::{Room, Slot};
-use super::connection::Listener;
-use super::dial::poll_arrival;
-use super::leg::{self, Leg};
-use super::socket::{self, normalise, normalise_socket};
+use self::room::Slot;
+use self::table::{Rules, Table};
+use super::leg::Leg;
+use super::socket::{normalise, normalise_socket};
 use crate::config::PeerCheck;
 
 /// The passive ports of one listener.
@@ -48,14 +54,6 @@ pub struct PassivePorts {
     refused: AtomicU64,
     unused: AtomicU64,
     table: Mutex<Table>,
-}
-
-/// What new leases keep to.
-#[derive(Clone)]
-struct Rules {
-    range: RangeInclusive<u16>,
-    peer_check: PeerCheck,
-    leases_per_client: usize,
 }
 
 /// Why no port was leased. The client gets 425 (P5).
@@ -108,12 +106,7 @@ impl PassivePorts {
         Self {
             refused: AtomicU64::new(0),
             unused: AtomicU64::new(0),
-            table: Mutex::new(Table {
-                rules,
-                open: HashMap::new(),
-                clients: HashMap::new(),
-                quarantine: Quarantine::default(),
-            }),
+            table: Mutex::new(Table::new(rules)),
         }
     }
 
@@ -144,12 +137,8 @@ impl PassivePorts {
         client: IpAddr,
         session: u64,
     ) -> Result<Lease, LeaseError> {
-        let (client, table) = (normalise(client), self.table());
-        let limit = table.rules.leases_per_client;
-        if { table.clients.get(&client) }.is_some_and(|leases| *leases >= limit) {
-            return Err(LeaseError::ClientLimit { client, limit });
-        }
-        self.lease_in(table, vip, client, session)
+        let limit = self.table().rules.leases_per_client;
+        self.lease_within(limit, vip, client, session)
     }
 
     /// The same for a client who may have any number of them.
@@ -159,43 +148,68 @@ impl PassivePorts {
         client: IpAddr,
         session: u64,
     ) -> Result<Lease, LeaseError> {
-        self.lease_in(self.table(), vip, normalise(client), session)
+        self.lease_within(usize::MAX, vip, client, session)
     }
 
-    fn lease_in(
+    fn lease_within(
         self: &Arc<Self>,
-        mut table: MutexGuard<'_, Table>,
+        limit: usize,
         vip: IpAddr,
         client: IpAddr,
         session: u64,
     ) -> Result<Lease, LeaseError> {
-        let vip = normalise(vip);
+        let client = normalise(client);
+        let mut table = self.table();
+        if !table.count(client, limit) {
+            return Err(LeaseError::ClientLimit { client, limit });
+        }
         let Rules {
             range, peer_check, ..
         } = table.rules.clone();
         table.quarantine.forget_old(Instant::now());
+        drop(table);
         let slot = Arc::new(Slot::new(client, session, peer_check));
+        match self.find_port(normalise(vip), range, &slot) {
+            Ok(port) => Ok(Lease {
+                ports: Arc::clone(self),
+                port,
+                slot,
+            }),
+            Err(error) => {
+                self.table().discount(client);
+                Err(error)
+            }
+        }
+    }
+
+    fn find_port(
+        &self,
+        vip: IpAddr,
+        range: RangeInclusive<u16>,
+        slot: &Arc<Slot>,
+    ) -> Result<Arc<Port>, LeaseError> {
         let mut random = rand::rng();
         for _ in 0..TRIES {
             let port = random.random_range(range.clone());
-            if Self::try_port(&mut table, SocketAddr::new(vip, port), &slot)? {
-                return Ok(self.promise(&mut table, SocketAddr::new(vip, port), slot));
+            if let Some(port) = self.try_port(SocketAddr::new(vip, port), slot)? {
+                return Ok(port);
             }
         }
         // Hardly any is left: look at each once, in an order as random as the draws were.
         let mut ports: Vec<u16> = range.clone().collect();
         ports.shuffle(&mut random);
         for port in ports {
-            if Self::try_port(&mut table, SocketAddr::new(vip, port), &slot)? {
-                return Ok(self.promise(&mut table, SocketAddr::new(vip, port), slot));
+            if let Some(port) = self.try_port(SocketAddr::new(vip, port), slot)? {
+                return Ok(port);
             }
         }
+        let client = slot.client;
         Err(LeaseError::RangeExhausted { vip, client, range })
     }
 
     /// Leases that wait for their connection.
     pub fn in_use(&self) -> usize {
-        self.table().clients.values().sum()
+        self.table().leases()
     }
 
     /// Ports of the range.
@@ -232,42 +246,32 @@ impl PassivePorts {
             .add((address, client), NO_SESSION, Instant::now());
     }
 
-    /// Adds `slot` to the port's listener, opening it if there is none. False when this client can not
-    /// have the port.
+    /// Adds `slot` to those who wait on a port, which listens then. None when this client can not have it.
     fn try_port(
-        table: &mut Table,
+        &self,
         address: SocketAddr,
         slot: &Arc<Slot>,
-    ) -> Result<bool, LeaseError> {
-        if table.quarantine.holds((address, slot.client), slot.session) {
-            return Ok(false);
-        }
-        if let Some(shared) = table.open.get(&address) {
-            let usable = shared.room.takes(slot);
-            if usable {
-                shared.room.enter(Arc::clone(slot));
-            }
-            return Ok(usable);
-        }
-        match open(address) {
-            Ok(listener) => {
-                let room = Arc::new(Room::default());
-                room.enter(Arc::clone(slot));
-                table.open.insert(address, Shared { listener, room });
-                Ok(true)
-            }
+    ) -> Result<Option<Arc<Port>>, LeaseError> {
+        let Some(port) = self.table().enter(address, slot) else {
+            return Ok(None);
+        };
+        let Err(source) = port.open() else {
+            return Ok(Some(port));
+        };
+        port.room.leave(slot);
+        self.close_if_unused(&port);
+        if source.kind() == io::ErrorKind::AddrInUse {
             // Someone else's socket: K1.
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(false),
-            Err(source) => Err(LeaseError::Bind { address, source }),
+            return Ok(None);
         }
+        Err(LeaseError::Bind { address, source })
     }
 
-    fn promise(self: &Arc<Self>, table: &mut Table, address: SocketAddr, slot: Arc<Slot>) -> Lease {
-        *table.clients.entry(slot.client).or_default() += 1;
-        Lease {
-            ports: Arc::clone(self),
-            address,
-            slot,
+    /// After a lease has left `port`.
+    fn close_if_unused(&self, port: &Arc<Port>) {
+        if port.room.is_empty() {
+            port.close_if_unused();
+            self.table().forget_if_unused(port);
         }
     }
 
@@ -275,61 +279,49 @@ impl PassivePorts {
         lock(&self.table)
     }
 
-    /// Accepts what is queued at `address`, and gives each connection to the lease it belongs to. Ready
-    /// when the listener failed or `slot` has been served. The wakers returned are to be woken when the
-    /// table is unlocked.
+    /// Accepts what is queued at `port`, and gives each connection to the lease it belongs to. Ready
+    /// when the listener failed or `slot` has been served.
     fn poll_sort(
         &self,
-        address: SocketAddr,
+        port: &Arc<Port>,
         slot: &Arc<Slot>,
         cx: &Context<'_>,
-    ) -> (Poll<io::Result<()>>, Vec<Waker>) {
-        let mut table = self.table();
-        let mut wakers = Vec::new();
+    ) -> Poll<io::Result<()>> {
         for _ in 0..ACCEPTS {
-            let Some(shared) = table
-                .open
-                .get(&address)
-                .filter(|shared| shared.room.holds(slot))
-            else {
-                return (Poll::Ready(Ok(())), wakers);
-            };
-            let all = Waker::from(Arc::clone(&shared.room));
-            match poll_arrival(&shared.listener, &mut Context::from_waker(&all)) {
-                Poll::Pending => return (Poll::Pending, wakers),
-                Poll::Ready(Err(error)) => return (Poll::Ready(Err(error)), wakers),
-                Poll::Ready(Ok((stream, peer))) => {
-                    let peer = normalise_socket(peer).ip();
-                    if let Some(owner) = shared
-                        .room
-                        .find(|one| one.peer_check.allows(one.client, peer))
-                    {
-                        table.remove(address, &owner);
-                        wakers.extend(owner.serve(stream));
-                    } else {
-                        tracing::debug!(%peer, %address, "foreign data connection reset");
-                        self.refused.fetch_add(1, Ordering::Relaxed);
-                    }
+            if !port.room.holds(slot) {
+                return Poll::Ready(Ok(()));
+            }
+            let (stream, peer) = ready!(port.poll_arrival())?;
+            let peer = normalise_socket(peer).ip();
+            // Not in the condition, for the table would stay locked.
+            let owner = self.table().take_out(port, peer);
+            if let Some(owner) = owner {
+                self.close_if_unused(port);
+                if let Some(waker) = owner.serve(stream) {
+                    waker.wake();
                 }
+            } else {
+                tracing::debug!(%peer, address = %port.address, "foreign data connection reset");
+                self.refused.fetch_add(1, Ordering::Relaxed);
             }
         }
         // A flood of strangers: other tasks first.
-        wakers.push(cx.waker().clone());
-        (Poll::Pending, wakers)
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
 /// A passive port that is promised to one client, for one connection. Dropping it takes the promise back.
 pub struct Lease {
     ports: Arc<PassivePorts>,
-    address: SocketAddr,
+    port: Arc<Port>,
     slot: Arc<Slot>,
 }
 
 impl Lease {
     /// The virtual IP and the port.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.port.address
     }
 
     /// Waits for the client's connection (P12, P13). The lease is then used up, and not to be polled
@@ -338,88 +330,23 @@ impl Lease {
         if let Some(stream) = self.slot.arrival(cx.waker()) {
             return Poll::Ready(Ok(Leg::new(stream)));
         }
-        let (sorted, wakers) = self.ports.poll_sort(self.address, &self.slot, cx);
-        for waker in wakers {
-            waker.wake();
-        }
-        match sorted {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            _ => match self.slot.arrival(cx.waker()) {
-                Some(stream) => Poll::Ready(Ok(Leg::new(stream))),
-                None => Poll::Pending,
-            },
+        // Whoever serves the lease from now on wakes it.
+        ready!(self.ports.poll_sort(&self.port, &self.slot, cx))?;
+        match self.slot.arrival(cx.waker()) {
+            Some(stream) => Poll::Ready(Ok(Leg::new(stream))),
+            None => Poll::Pending,
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut table = self.ports.table();
-        if table.remove(self.address, &self.slot) {
-            let key = (self.address, self.slot.client);
-            table.quarantine.add(key, self.slot.session, Instant::now());
+        let is_unused = self.ports.table().give_up(&self.port, &self.slot);
+        if is_unused {
             self.ports.unused.fetch_add(1, Ordering::Relaxed);
+            self.ports.close_if_unused(&self.port);
         }
     }
-}
-
-/// What is leased.
-struct Table {
-    rules: Rules,
-    open: HashMap<SocketAddr, Shared>,
-    /// Leases waiting, by client.
-    clients: HashMap<IpAddr, usize>,
-    quarantine: Quarantine,
-}
-
-impl Table {
-    fn taken(&self) -> usize {
-        let is_shared = self.rules.peer_check == PeerCheck::Strict;
-        let waiting = { self.open.iter() }.flat_map(|(address, shared)| {
-            let clients = shared.room.clients();
-            clients.into_iter().map(|client| (*address, client))
-        });
-        let resting = self.quarantine.keys().filter(|_| is_shared);
-        let mut taken: HashMap<_, HashSet<SocketAddr>> = HashMap::new();
-        for (address, client) in waiting.chain(resting) {
-            let whose = (address.ip(), is_shared.then_some(client));
-            taken.entry(whose).or_default().insert(address);
-        }
-        { taken.values() }.map(HashSet::len).max().unwrap_or(0)
-    }
-
-    /// Ends the wait of `slot`, and closes the listener that nobody waits on any more. False when it
-    /// did not wait.
-    fn remove(&mut self, address: SocketAddr, slot: &Arc<Slot>) -> bool {
-        let Some(shared) = self.open.get(&address) else {
-            return false;
-        };
-        if !shared.room.leave(slot) {
-            return false;
-        }
-        if shared.room.is_empty() {
-            self.open.remove(&address);
-        }
-        if let Some(leases) = self.clients.get_mut(&slot.client) {
-            *leases -= 1;
-            if *leases == 0 {
-                self.clients.remove(&slot.client);
-            }
-        }
-        true
-    }
-}
-
-/// A listener and the leases that wait on it.
-struct Shared {
-    listener: Listener,
-    room: Arc<Room>,
-}
-
-fn open(address: SocketAddr) -> io::Result<Listener> {
-    let socket = socket::bound(address)?;
-    leg::prepare(&socket)?;
-    socket::listen_for_data(socket, BACKLOG)
 }
 
 /// A lock is poisoned by a panic that left nothing half done: every change here is a single step.
@@ -435,9 +362,6 @@ const TRIES: usize = 32;
 
 /// Connections sorted in one poll.
 const ACCEPTS: usize = 32;
-
-/// Connections the kernel keeps for a listener, which is polled by every lease on it.
-const BACKLOG: i32 = 64;
 
 #[cfg(test)]
 mod tests;

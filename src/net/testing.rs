@@ -28,7 +28,7 @@ pub(super) async fn leg() -> (Leg, TcpStream) {
     let peer = TcpStream::connect(listener.local_addr().unwrap())
         .await
         .unwrap();
-    let (stream, _) = listener.accept().await.unwrap();
+    let (stream, _) = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
     (Leg::new(stream), peer)
 }
 

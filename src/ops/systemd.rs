@@ -17,6 +17,7 @@ use nix::time::{ClockId, clock_gettime};
 use tokio_util::sync::CancellationToken;
 
 use crate::ops::fleet::Fleet;
+use crate::proxy::workers::Workers;
 
 /// Clients are served, or the configuration has been read.
 pub fn ready() {
@@ -36,9 +37,9 @@ pub fn stopping() {
     say("STOPPING=1");
 }
 
-/// Tells of the sessions and of being alive, until told to stop. A runtime that hangs is silent, and systemd
-/// ends the process then, if the unit has a watchdog.
-pub async fn tell(fleet: Arc<Fleet>, stop: CancellationToken) {
+/// Tells of the sessions and of being alive, until told to stop. A process of which a thread hangs is silent,
+/// and systemd ends it then, if the unit has a watchdog.
+pub async fn tell(fleet: Arc<Fleet>, workers: Workers, stop: CancellationToken) {
     if env::var_os(SOCKET).is_none() {
         return;
     }
@@ -53,7 +54,10 @@ pub async fn tell(fleet: Arc<Fleet>, stop: CancellationToken) {
             told = now;
         }
         if watchdog.is_some() {
-            say("WATCHDOG=1");
+            let answered = stop.run_until_cancelled(workers.answer()).await;
+            if answered.is_some() {
+                say("WATCHDOG=1");
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Accepts clients, admits or refuses them, and gives each its driver.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,6 @@ use arc_swap::ArcSwap;
 use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::limits::Refusal;
 use crate::net::connection::{Connection, Listener};
@@ -17,6 +16,7 @@ use crate::net::socket;
 use crate::proxy::control::Driver;
 use crate::proxy::service::Service;
 use crate::proxy::view::Origin;
+use crate::proxy::workers::Workers;
 
 /// How a listener is told to accept nobody any more.
 #[derive(Clone, Debug, Default)]
@@ -27,11 +27,11 @@ pub struct Halt {
     pub hand_over: CancellationToken,
 }
 
-/// Accepts until told to stop. Each session is of the service of its moment. Sessions run on in `tasks`.
+/// Accepts until told to stop. Each session is of the service of its moment. Sessions run on among `workers`.
 pub async fn serve(
     listener: TcpListener,
     service: Arc<ArcSwap<Service>>,
-    tasks: TaskTracker,
+    workers: Workers,
     halt: Halt,
 ) {
     let listener = match Listener::adopt(listener) {
@@ -50,25 +50,19 @@ pub async fn serve(
             () = halt.close.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
-        match accepted {
-            Ok((stream, client)) => {
-                let service = service.load_full();
-                if let Ok(vip) = door.receive(&listener, &stream, &service) {
-                    admit(stream, client, vip, &service, &tasks);
-                }
+        let begun = accepted.and_then(|(stream, client)| {
+            let service = service.load_full();
+            match door.receive(&listener, &stream, &service) {
+                Ok(vip) => admit(stream, client, vip, &service, &workers),
+                Err(_gone) => Ok(()),
             }
+        });
+        match begun {
+            Ok(()) => {}
             // The client was gone before its turn came.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                let service = service.load();
-                if let Some(suppressed) = service.shortages.pass(Instant::now()) {
-                    tracing::error!(
-                        listener = %service.name, %error, suppressed,
-                        "cannot accept clients, they wait; if there are too many open files, raise the \
-                         limit or lower limits.sessions"
-                    );
-                }
-                drop(service);
+                tell_short(&service.load(), &error);
                 // Whoever waits in the backlog is not lost; trying at once would only burn CPU.
                 tokio::time::sleep(PAUSE).await;
             }
@@ -82,7 +76,20 @@ pub async fn serve(
     };
     let waiting = std::iter::from_fn(|| accept().ok()).take(MOST_AT_THE_END);
     for (stream, client, vip) in waiting {
-        admit(stream, client, vip, &service.load_full(), &tasks);
+        let service = service.load_full();
+        if let Err(error) = admit(stream, client, vip, &service, &workers) {
+            tell_short(&service, &error);
+        }
+    }
+}
+
+fn tell_short(service: &Service, error: &io::Error) {
+    if let Some(suppressed) = service.shortages.pass(Instant::now()) {
+        tracing::error!(
+            listener = %service.name, %error, suppressed,
+            "cannot accept clients, they wait; if there are too many open files, raise the limit or lower \
+             limits.sessions"
+        );
     }
 }
 
@@ -107,7 +114,7 @@ impl Door {
     fn receive(
         &mut self,
         listener: &Listener,
-        stream: &Connection,
+        stream: &TcpStream,
         service: &Service,
     ) -> io::Result<SocketAddr> {
         let wanted = service.settings.timeouts.keepalive;
@@ -119,27 +126,34 @@ impl Door {
         self.vip(stream)
     }
 
-    fn vip(&self, stream: &Connection) -> io::Result<SocketAddr> {
-        self.vip.map_or_else(|| stream.socket().local_addr(), Ok)
+    fn vip(&self, stream: &TcpStream) -> io::Result<SocketAddr> {
+        self.vip.map_or_else(|| stream.local_addr(), Ok)
     }
 }
 
 /// Gives the client a session, or refuses it: those first whose refusal costs least.
 fn admit(
-    stream: Connection,
+    stream: TcpStream,
     client: SocketAddr,
     vip: SocketAddr,
     service: &Arc<Service>,
-    tasks: &TaskTracker,
-) {
+    workers: &Workers,
+) -> io::Result<()> {
     let client = socket::normalise_socket(client);
     let (limits, now) = (&service.settings.limits, Instant::now());
     let is_check = service.pins.has(client);
-    if !is_check && !service.access.admits(client.ip()) {
-        return refuse(&stream, client, service, Refusal::Denied, now);
-    }
-    if !is_check && !service.gate.may_connect(client.ip(), now) {
-        return refuse(&stream, client, service, Refusal::ClientRate, now);
+    let refusal = if is_check {
+        None
+    } else if !service.access.admits(client.ip()) {
+        Some(Refusal::Denied)
+    } else if !service.gate.may_connect(client.ip(), now) {
+        Some(Refusal::ClientRate)
+    } else {
+        None
+    };
+    if let Some(refusal) = refusal {
+        refuse(&stream, client, service, refusal, now);
+        return Ok(());
     }
     let origin = Origin {
         client,
@@ -153,17 +167,20 @@ fn admit(
         service.sessions.admit(origin, limits)
     };
     match admitted {
-        Ok(admission) => {
-            let driver = Driver::new(Arc::clone(service), admission, stream);
-            tasks.spawn(driver.run());
+        Ok(admission) => workers.spawn(|| {
+            let stream = Connection::new(stream)?;
+            Ok(Driver::new(Arc::clone(service), admission, stream).run())
+        }),
+        Err(refusal) => {
+            refuse(&stream, client, service, refusal, now);
+            Ok(())
         }
-        Err(refusal) => refuse(&stream, client, service, refusal, now),
     }
 }
 
 /// O1: one line and FIN. Whom the listener is not for gets no word, and leaves nothing behind.
 fn refuse(
-    stream: &Connection,
+    stream: &TcpStream,
     client: SocketAddr,
     service: &Service,
     refusal: Refusal,

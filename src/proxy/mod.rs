@@ -20,3 +20,4 @@ pub mod service;
 pub mod sessions;
 pub mod view;
 mod wait;
+pub mod workers;

@@ -17,7 +17,7 @@ async fn pair() -> (Connection, Peer) {
     let listener = listen_for_data(bound, 1).unwrap();
     let peer = Peer::connect(listener.local_addr().unwrap()).await.unwrap();
     peer.set_nodelay(true).unwrap();
-    let (connection, _) = listener.accept().await.unwrap();
+    let (connection, _) = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
     (connection, peer)
 }
 

@@ -40,7 +40,7 @@ async fn what_comes_while_a_leg_is_accepted_is_read() {
             .await
             .unwrap();
         peer.write_all(b"early").await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
+        let (stream, _) = poll_fn(|cx| listener.poll_accept(cx)).await.unwrap();
         let leg = Leg::new(stream);
         let mut buffer = [0; 100];
         let read = soon(poll_fn(|cx| leg.poll_read(cx, &mut buffer))).await;

@@ -205,6 +205,40 @@ async fn p18_a_lease_that_is_dropped_leaves_the_others_waiting() {
     soon(waiting).await.unwrap();
 }
 
+/// Runtimes of their own, as sessions have, that share the one port of the range; they end together.
+#[test]
+fn p18_threads_that_share_a_port_never_find_it_taken() {
+    let ports = strict(20_000..=20_000);
+    let together = tokio::sync::Barrier::new(4);
+    let serve = &async |number: u8| {
+        for round in 0..150 {
+            let lease = ports.lease(vip(43), client(number), number.into());
+            let mut lease = lease.unwrap();
+            if round % 3 == 0 {
+                continue;
+            }
+            let mut peer = connect(client(number), lease.address()).await.unwrap();
+            let leg = accept(&mut lease).await.unwrap();
+            soon(poll_fn(|cx| leg.poll_write(cx, &[number])))
+                .await
+                .unwrap();
+            leg.finish().unwrap();
+            assert_eq!(soon(ending(&mut peer)).await, (vec![number], End::Fin));
+        }
+        soon(together.wait()).await;
+    };
+    std::thread::scope(|scope| {
+        for number in 1..=4 {
+            let runtime = { tokio::runtime::Builder::new_current_thread() }
+                .enable_all()
+                .build();
+            scope.spawn(move || runtime.unwrap().block_on(serve(number)));
+        }
+    });
+    assert_eq!((ports.in_use(), ports.refused()), (0, 0));
+    assert_eq!(ports.table().addresses().count(), 0);
+}
+
 #[tokio::test]
 async fn p18_ports_are_shared_only_when_the_peer_check_is_strict() {
     for check in [PeerCheck::Prefix { v4: 24, v6: 64 }, PeerCheck::Off] {
@@ -300,7 +334,7 @@ impl Model {
         let open: HashSet<SocketAddr> = self.waiting.iter().map(|(_, one)| one.address()).collect();
         assert_eq!(
             open,
-            self.ports.table().open.keys().copied().collect(),
+            self.ports.table().addresses().collect(),
             "open while waited on"
         );
     }
