@@ -1,9 +1,9 @@
 //! The sessions' drivers: sockets on one side, the session machine on the other.
 //!
-//! `listener` accepts and admits, `gate` knows who comes too often; `control` drives one session: `wait` says what happens next to it,
-//! `dialling` finds its backend, `legs` does what is ordered of its data connections, each of which is a
-//! `data`. A `party` is a control connection; `record` tells what happened, `view` what a live session does. While every backend is full,
-//! sessions wait in a `room`.
+//! `listener` accepts and admits, `gate` knows who comes too often; sessions run on the threads of `workers`. `control`
+//! drives one session: `wait` says what happens next to it, `dialling` finds its backend, `legs` does what is ordered of its data
+//! connections, each of which is a `data`. A `party` is a control connection; `record` tells what happened, `view` what a
+//! live session does. While every backend is full, sessions wait in a `room`.
 
 mod control;
 mod data;
