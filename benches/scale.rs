@@ -114,7 +114,9 @@ fn run(size: &Size) -> anyhow::Result<()> {
 
 /// The curve, then transfers at its end, then nothing again.
 fn many_sessions(size: &Size, clients: &Runtime, backends: &[SocketAddr]) -> anyhow::Result<()> {
-    let tables = format!("[limits]\nsessions = {}\n", size.sessions() + SPARE);
+    // Half of the sessions is what one network may have otherwise, and a small crowd is of one.
+    let most = size.sessions() + SPARE;
+    let tables = format!("[limits]\nsessions = {most}\nsessions_per_network = {most}\n");
     let ftplb = Ftplb::start(Setup {
         ip: Ipv4Addr::new(127, 77, 1, 1),
         backends,
