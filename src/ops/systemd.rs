@@ -55,7 +55,7 @@ pub async fn tell(fleet: Arc<Fleet>, workers: Workers, stop: CancellationToken) 
         }
         if watchdog.is_some() {
             let answered = stop.run_until_cancelled(workers.answer()).await;
-            if answered.is_some() {
+            if answered == Some(true) {
                 say("WATCHDOG=1");
             }
         }

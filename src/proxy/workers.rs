@@ -71,12 +71,15 @@ impl Workers {
         }
     }
 
-    /// Waits until each thread has done something for whoever asks: one that hangs never does.
-    pub async fn answer(&self) {
+    /// Waits until each thread has done something for whoever asks: one that hangs never does. False if one has
+    /// ended.
+    pub async fn answer(&self) -> bool {
         for worker in self.0.all() {
-            // Only a thread that has ended cancels it.
-            let _answered_or_over = worker.handle.spawn(async {}).await;
+            if worker.handle.spawn(async {}).await.is_err() {
+                return false;
+            }
         }
+        true
     }
 }
 
@@ -101,13 +104,17 @@ impl Worker {
             thread: Some(thread),
         })
     }
+
+    /// Sessions are ended by their thread, in the middle of what they do; that is told of before the process ends.
+    fn end(&mut self) {
+        self.stop = None;
+        let _ended_or_panicked = self.thread.take().map(JoinHandle::join);
+    }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        self.stop = None;
-        // Sessions are ended by their thread, in the middle of what they do; that is told of before the process ends.
-        let _ended_or_panicked = self.thread.take().map(JoinHandle::join);
+        self.end();
     }
 }
 
@@ -179,7 +186,7 @@ mod tests {
             tell.send(()).unwrap();
         });
         run(&workers, async { panic!("on purpose") });
-        workers.answer().await;
+        assert!(workers.answer().await);
         go.send(()).unwrap();
         told.await.unwrap();
         workers.wait().await;
@@ -208,9 +215,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_thread_that_hangs_does_not_answer() {
+    async fn a_thread_that_hangs_or_has_ended_does_not_answer() {
         let workers = Workers::start_some(2).unwrap();
-        workers.answer().await;
+        assert!(workers.answer().await);
         let (go, gone) = mpsc::channel::<()>();
         run(&workers, async move {
             let _released = gone.recv();
@@ -218,6 +225,9 @@ mod tests {
         let asked = tokio::time::timeout(A_WHILE, workers.answer());
         assert!(asked.await.is_err());
         drop(go);
-        workers.answer().await;
+        assert!(workers.answer().await);
+        let mut threads = Arc::into_inner(workers.0).unwrap();
+        threads.first.end();
+        assert!(!Workers(Arc::new(threads)).answer().await);
     }
 }
