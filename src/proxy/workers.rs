@@ -108,7 +108,10 @@ impl Worker {
     /// Sessions are ended by their thread, in the middle of what they do; that is told of before the process ends.
     fn end(&mut self) {
         self.stop = None;
-        let _ended_or_panicked = self.thread.take().map(JoinHandle::join);
+        let is_other = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
+        // A listener that is dropped by its own thread may have had the last clone: nobody waits for himself.
+        let thread = self.thread.take().filter(is_other);
+        let _ended_or_panicked = thread.map(JoinHandle::join);
     }
 }
 
@@ -203,6 +206,18 @@ mod tests {
         assert!(tokio::time::timeout(A_WHILE, workers.wait()).await.is_err());
         drop(workers);
         assert!(told.await.is_err(), "dropped before this thread goes on");
+    }
+
+    #[tokio::test]
+    async fn the_last_clone_may_go_on_a_thread_of_its_own() {
+        let workers = Workers::start_some(2).unwrap();
+        let (tell, told) = oneshot::channel();
+        let desk = workers.desk(0).clone();
+        desk.spawn(async move {
+            drop(workers);
+            tell.send(()).unwrap();
+        });
+        told.await.unwrap();
     }
 
     #[tokio::test]
