@@ -16,6 +16,7 @@ pub mod relay;
 pub mod socket;
 mod splice;
 pub mod stream;
+pub mod turn;
 pub mod unix;
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
 use nix::unistd::pipe2;
 
 use super::leg::Leg;
+use super::turn;
 
 /// A kernel buffer between two sockets.
 pub(super) struct Pipe {
@@ -165,6 +166,7 @@ impl Pipe {
             Ok(splice(stream, None, &self.writer, None, FILL, flags())?)
         }))?;
         self.filled = filled;
+        turn::note_read(filled);
         Poll::Ready(Ok(filled))
     }
 

@@ -14,6 +14,8 @@ use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::net::turn;
+
 /// The threads, for those who give them sessions. With the last clone they end, and with them every session.
 #[derive(Clone)]
 pub struct Workers(Arc<Threads>);
@@ -91,7 +93,10 @@ impl Threads {
 
 impl Worker {
     fn start(number: usize) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .on_thread_park(turn::give_way)
+            .build()?;
         let handle = runtime.handle().clone();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
