@@ -17,96 +17,95 @@ pub(super) struct Plain;
 impl<'writer> FormatFields<'writer> for Plain {
     fn format_fields<R: RecordFields>(
         &self,
-        writer: Writer<'writer>,
+        mut writer: Writer<'writer>,
         fields: R,
     ) -> Result<(), fmt::Error> {
         let mut line = Line {
-            writer,
+            text: String::with_capacity(USUAL_BYTES),
             result: Ok(()),
-            is_empty: true,
         };
         fields.record(&mut line);
-        line.result
+        line.result?;
+        writer.write_str(&line.text)
     }
 }
 
-struct Line<'writer> {
-    writer: Writer<'writer>,
+/// Gathered before it is handed on: the library's writer has a call behind each piece.
+struct Line {
+    text: String,
     result: fmt::Result,
-    is_empty: bool,
 }
 
-impl Line<'_> {
-    fn write(&mut self, field: &Field, write: impl FnOnce(&mut Clean<'_, '_>) -> fmt::Result) {
-        if self.result.is_ok() {
-            self.result = self.begin(field);
-        }
-        if self.result.is_ok() {
-            self.result = write(&mut Clean(&mut self.writer));
-        }
-    }
-
-    fn begin(&mut self, field: &Field) -> fmt::Result {
-        if !std::mem::take(&mut self.is_empty) {
-            self.writer.write_char(' ')?;
+impl Line {
+    fn begin(&mut self, field: &Field) {
+        if !self.text.is_empty() {
+            self.text.push(' ');
         }
         if field.name() != MESSAGE {
-            self.writer.write_str(field.name())?;
-            self.writer.write_char('=')?;
+            self.text.push_str(field.name());
+            self.text.push('=');
         }
-        Ok(())
+    }
+
+    /// Lets no control character through from `start` on, whatever has forgotten to escape it: a line stays one
+    /// line (O6).
+    fn clean(&mut self, start: usize) {
+        let written = self.text.get(start..).unwrap_or_default();
+        if written.bytes().all(is_visible) || !written.chars().any(char::is_control) {
+            return;
+        }
+        let mut clean = String::with_capacity(written.len() + 8);
+        for char in written.chars() {
+            if char.is_control() {
+                clean.extend(char.escape_debug());
+            } else {
+                clean.push(char);
+            }
+        }
+        self.text.truncate(start);
+        self.text.push_str(&clean);
     }
 }
 
-impl Visit for Line<'_> {
+impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.write(field, |clean| write!(clean, "{value:?}"));
+        self.begin(field);
+        let start = self.text.len();
+        let written = write!(self.text, "{value:?}");
+        self.result = self.result.and(written);
+        self.clean(start);
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        let is_message = field.name() == MESSAGE;
-        self.write(field, |clean| match is_message {
-            true => clean.write_str(value),
-            false if is_plain(value) => {
-                clean.0.write_char('"')?;
-                clean.0.write_str(value)?;
-                clean.0.write_char('"')
-            }
-            false => write!(clean, "{value:?}"),
-        });
+        if field.name() != MESSAGE && value.bytes().all(needs_no_escape) {
+            self.begin(field);
+            self.text.push('"');
+            self.text.push_str(value);
+            self.text.push('"');
+        } else if field.name() == MESSAGE {
+            self.record_debug(field, &format_args!("{value}"));
+        } else {
+            self.record_debug(field, &value);
+        }
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.write(field, |clean| {
-            clean.0.write_str(itoa::Buffer::new().format(value))
-        });
+        self.begin(field);
+        self.text.push_str(itoa::Buffer::new().format(value));
     }
 }
 
-/// Lets no control character through, whatever has forgotten to escape it: a line stays one line (O6).
-struct Clean<'a, 'writer>(&'a mut Writer<'writer>);
-
-impl fmt::Write for Clean<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let is_plain = |byte: u8| matches!(byte, b' '..=b'~');
-        if text.bytes().all(is_plain) || !text.chars().any(char::is_control) {
-            return self.0.write_str(text);
-        }
-        for part in text.split_inclusive(char::is_control) {
-            let plain = part.trim_end_matches(char::is_control);
-            self.0.write_str(plain)?;
-            let controls = part.strip_prefix(plain).unwrap_or_default();
-            write!(self.0, "{}", controls.escape_debug())?;
-        }
-        Ok(())
-    }
+fn is_visible(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
 }
 
-/// Whether `text` is between quotes what it is without them.
-fn is_plain(text: &str) -> bool {
-    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-    text.bytes().all(is_plain)
+/// Whether it is between quotes what it is without them.
+fn needs_no_escape(byte: u8) -> bool {
+    is_visible(byte) && byte != b'"' && byte != b'\\'
 }
+
+/// What a line of a session's end has.
+const USUAL_BYTES: usize = 512;
 
 const MESSAGE: &str = "message";
 
