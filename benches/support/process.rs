@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use nix::sys::signal::{Signal, kill};
@@ -37,6 +38,8 @@ impl Process {
             .args(as_user(user).into_iter().flatten())
             .arg(program)
             .args(arguments)
+            // Of the bench, if it is profiled too.
+            .env_remove("LLVM_PROFILE_FILE")
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -68,6 +71,15 @@ impl Process {
             .sum()
     }
 
+    /// Itself first, so that it does not replace the workers that end.
+    fn signal(&self, signal: Signal) {
+        for id in self.ids() {
+            if let Ok(id) = i32::try_from(id) {
+                let _may_have_ended = kill(Pid::from_raw(id), signal);
+            }
+        }
+    }
+
     /// Itself and its workers.
     fn ids(&self) -> Vec<u32> {
         let id = self.child.id();
@@ -83,15 +95,19 @@ impl Drop for Process {
         if self.ended().is_ok_and(|status| status.is_some()) {
             return;
         }
-        // Itself first, so that it does not replace the workers that end.
-        for id in self.ids() {
-            if let Ok(id) = i32::try_from(id) {
-                let _may_have_ended = kill(Pid::from_raw(id), Signal::SIGKILL);
-            }
+        // One that is profiled writes down what it has counted (deploy/profile.sh).
+        self.signal(Signal::SIGTERM);
+        let deadline = Instant::now() + GRACE;
+        while Instant::now() < deadline && self.ended().is_ok_and(|status| status.is_none()) {
+            thread::sleep(Duration::from_millis(5));
         }
-        let _was_killed = self.child.wait();
+        self.signal(Signal::SIGKILL);
+        let _has_ended = self.child.wait();
     }
 }
+
+/// How long one may take to end by itself: those that still have sessions are not waited for.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Seconds of processor time of the process `id` since its start.
 pub(crate) fn cpu_seconds(id: u32) -> anyhow::Result<f64> {
