@@ -98,11 +98,15 @@ impl Drop for Process {
         // One that is profiled writes down what it has counted (deploy/profile.sh).
         self.signal(Signal::SIGTERM);
         let deadline = Instant::now() + GRACE;
-        while Instant::now() < deadline && self.ended().is_ok_and(|status| status.is_none()) {
+        while Instant::now() < deadline {
+            if self.ended().is_ok_and(|status| status.is_some()) {
+                // Its number may be another's by now.
+                return;
+            }
             thread::sleep(Duration::from_millis(5));
         }
         self.signal(Signal::SIGKILL);
-        let _has_ended = self.child.wait();
+        let _was_killed = self.child.wait();
     }
 }
 
