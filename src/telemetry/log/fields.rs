@@ -77,13 +77,13 @@ impl Visit for Line {
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() != MESSAGE && value.bytes().all(needs_no_escape) {
+        if field.name() == MESSAGE {
+            self.record_debug(field, &format_args!("{value}"));
+        } else if value.bytes().all(needs_no_escape) {
             self.begin(field);
             self.text.push('"');
             self.text.push_str(value);
             self.text.push('"');
-        } else if field.name() == MESSAGE {
-            self.record_debug(field, &format_args!("{value}"));
         } else {
             self.record_debug(field, &value);
         }
