@@ -32,8 +32,8 @@ pub struct Place {
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Count {
-    sessions: usize,
-    before_login: usize,
+    sessions: u32,
+    before_login: u32,
 }
 
 impl Place {
@@ -73,7 +73,7 @@ impl Tally {
                 Refusal::BeforeLoginLimit,
             ),
         ] {
-            if count >= most {
+            if count as usize >= most {
                 return Err(refusal);
             }
         }
@@ -112,18 +112,18 @@ impl Tally {
     pub fn leave(&mut self, client: IpAddr, place: &Place) {
         self.count(client, place, |count| {
             count.sessions -= 1;
-            count.before_login -= usize::from(!place.has_logged_in);
+            count.before_login -= u32::from(!place.has_logged_in);
         });
     }
 
     /// How many there are.
     pub fn sessions(&self) -> usize {
-        self.all.sessions
+        self.all.sessions as usize
     }
 
     /// How many of them have not logged in.
     pub fn before_login(&self) -> usize {
-        self.all.before_login
+        self.all.before_login as usize
     }
 
     fn count(&mut self, client: IpAddr, place: &Place, change: impl Fn(&mut Count)) {

@@ -68,7 +68,7 @@ impl Tally {
     fn of(entries: &[Arc<Entry>]) -> Self {
         let mut tally = Self::default();
         for entry in entries {
-            let listener = Arc::clone(&entry.origin.listener);
+            let listener = Arc::clone(&entry.origin.names.listener);
             *tally.listeners.entry(listener).or_default() += 1;
             let Some(pinned) = entry.pinned.get() else {
                 continue;
@@ -76,7 +76,7 @@ impl Tally {
             let Some(moved) = entry.view().carried() else {
                 continue;
             };
-            let backend = (Arc::clone(&entry.origin.pool), pinned.backend);
+            let backend = (Arc::clone(&entry.origin.names.pool), pinned.backend);
             let (transfers, sum) = tally.backends.entry(backend).or_default();
             *transfers += 1;
             sum.to_client += moved.to_client;
@@ -203,9 +203,9 @@ pub(super) fn session_status(
     SessionStatus {
         id: entry.id,
         client: origin.client,
-        listener: origin.listener.to_string(),
+        listener: origin.names.listener.to_string(),
         vip: origin.vip,
-        pool: origin.pool.to_string(),
+        pool: origin.names.pool.to_string(),
         backend: entry.pinned.get().map(|pinned| pinned.name.to_string()),
         backend_address,
         user: (!view.user.is_empty()).then(|| view.user.to_string()),
@@ -249,7 +249,7 @@ pub(super) fn busiest(fleet: &Fleet, most: usize, now: Instant) -> SessionList {
     sort_by_business(&mut entries, now);
     let sessions = entries.iter().take(most).map(|entry| {
         let address = entry.pinned.get().and_then(|pinned| {
-            let backend = (Arc::clone(&entry.origin.pool), pinned.backend);
+            let backend = (Arc::clone(&entry.origin.names.pool), pinned.backend);
             addresses.get(&backend).copied()
         });
         session_status(entry, address, now)

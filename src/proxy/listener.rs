@@ -158,8 +158,7 @@ fn admit(
     let origin = Origin {
         client,
         vip: socket::normalise_socket(vip),
-        listener: Arc::clone(&service.name),
-        pool: Arc::clone(service.pool.name()),
+        names: Arc::clone(&service.names),
     };
     let admitted = if is_check {
         Ok(service.sessions.admit_anyway(origin, limits))

@@ -13,6 +13,7 @@ use crate::proxy::gate::Gate;
 use crate::proxy::pins::Pins;
 use crate::proxy::room::WaitingRoom;
 use crate::proxy::sessions::Sessions;
+use crate::proxy::view::Names;
 use crate::session::Settings;
 use crate::telemetry::metrics::{Leg, ListenerMetrics, Metrics, PoolMetrics};
 use crate::telemetry::sparse::Sparse;
@@ -22,6 +23,8 @@ use crate::telemetry::transfer_log::TransferLog;
 pub struct Service {
     /// The address of the listener as configured: its name in metrics and logs.
     pub name: Arc<str>,
+    /// What its sessions say of it to others.
+    pub(super) names: Arc<Names>,
     /// Where clients connect.
     pub address: SocketAddr,
     /// What the session machine needs.
@@ -130,6 +133,10 @@ impl Service {
         let name: Arc<str> = listener.address.to_string().into();
         Self {
             listener: process.metrics.listener(&name),
+            names: Arc::new(Names {
+                listener: Arc::clone(&name),
+                pool: Arc::clone(pool.pool.name()),
+            }),
             name,
             address: listener.address,
             settings: Arc::new(settings),

@@ -35,8 +35,8 @@ pub struct Entry {
     view: Mutex<View>,
     /// With [`UNREAD`] until the session has seen it.
     order: AtomicU8,
-    /// The session's, to be told of an order.
-    waker: Mutex<Option<Waker>>,
+    /// The session's, which is one task all its life: to tell it of an order.
+    waker: OnceLock<Waker>,
 }
 
 /// The backend of a session.
@@ -79,7 +79,7 @@ impl Sessions {
             pinned: OnceLock::new(),
             view: Mutex::new(View::new(since)),
             order: AtomicU8::new(0),
-            waker: Mutex::default(),
+            waker: OnceLock::new(),
         });
         self.live.insert(entry.id, Arc::clone(&entry));
         Admission {
@@ -121,8 +121,9 @@ impl Sessions {
     /// Gives an order to every session of a backend, and returns how many there are.
     pub fn order_backend(&self, pool: &str, backend: BackendId, order: Order) -> usize {
         let is_there = |pinned: &Pinned| pinned.backend == backend;
-        let of_backend =
-            |entry: &Entry| *entry.origin.pool == *pool && entry.pinned.get().is_some_and(is_there);
+        let of_backend = |entry: &Entry| {
+            *entry.origin.names.pool == *pool && entry.pinned.get().is_some_and(is_there)
+        };
         let sessions = self.live.iter().filter(|entry| of_backend(entry));
         sessions.map(|entry| entry.order(order)).count()
     }
@@ -130,7 +131,10 @@ impl Sessions {
     /// The clients of a pool's sessions, each with the backend that greeted it.
     pub fn of_pool(&self, pool: &str) -> Vec<(IpAddr, BackendId)> {
         let pinned = |entry: &Entry| Some((entry.origin.client.ip(), entry.pinned.get()?.backend));
-        let sessions = self.live.iter().filter(|entry| *entry.origin.pool == *pool);
+        let sessions = self
+            .live
+            .iter()
+            .filter(|entry| *entry.origin.names.pool == *pool);
         sessions.filter_map(|entry| pinned(&entry)).collect()
     }
 
@@ -170,26 +174,24 @@ impl Entry {
 
     fn change(&self, next: impl Fn(u8) -> Option<u8>) {
         let next = |held: u8| next(held & !UNREAD).map(|code| code | UNREAD);
-        let (set, fetch) = (Ordering::Release, Ordering::Relaxed);
-        if self.order.try_update(set, fetch, next).is_err() {
-            return;
-        }
-        let waker = self.waker().take();
-        if let Some(waker) = waker {
-            waker.wake();
+        let (set, fetch) = (Ordering::AcqRel, Ordering::Relaxed);
+        if self.order.try_update(set, fetch, next).is_ok()
+            && let Some(waker) = self.waker.get()
+        {
+            waker.wake_by_ref();
         }
     }
 
     /// The next order that the session has not seen yet; for the session alone.
     pub(super) fn poll_order(&self, cx: &mut Context<'_>) -> Poll<Order> {
-        {
-            // First, so that an order that comes now is seen here or wakes.
-            let mut waker = self.waker();
-            if !{ waker.as_ref() }.is_some_and(|waker| waker.will_wake(cx.waker())) {
-                *waker = Some(cx.waker().clone());
-            }
-        }
-        if self.order.load(Ordering::Acquire) & UNREAD == 0 {
+        let order = if self.waker.get().is_some() {
+            self.order.load(Ordering::Acquire)
+        } else {
+            self.waker.get_or_init(|| cx.waker().clone());
+            // Written, not only read: an order is given before this and seen here, or after it and finds the waker.
+            self.order.fetch_or(0, Ordering::AcqRel)
+        };
+        if order & UNREAD == 0 {
             return Poll::Pending;
         }
         match self.order.fetch_and(!UNREAD, Ordering::AcqRel) & !UNREAD {
@@ -199,10 +201,6 @@ impl Entry {
             KILL => Poll::Ready(Order::Kill),
             _ => Poll::Pending,
         }
-    }
-
-    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -226,7 +224,7 @@ impl Drop for Admission {
 }
 
 /// What an idle session costs to be seen by others (design decision 11). Raise it knowingly.
-const ENTRY_BYTES: usize = 272;
+const ENTRY_BYTES: usize = 248;
 const _: () = assert!(size_of::<Entry>() <= ENTRY_BYTES);
 
 const STAY: u8 = 1;
@@ -238,6 +236,7 @@ const UNREAD: u8 = 1 << 7;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::view::Names;
 
     #[test]
     fn an_order_is_taken_back_or_replaced_by_a_stronger_one_only() {
@@ -292,8 +291,10 @@ mod tests {
         Origin {
             client: "192.0.2.7:40000".parse().unwrap(),
             vip: "198.51.100.1:21".parse().unwrap(),
-            listener: "0.0.0.0:21".into(),
-            pool: "p".into(),
+            names: Arc::new(Names {
+                listener: "0.0.0.0:21".into(),
+                pool: "p".into(),
+            }),
         }
     }
 }

@@ -19,9 +19,16 @@ pub struct Origin {
     pub client: SocketAddr,
     /// The address it connected to, normalised.
     pub vip: SocketAddr,
+    /// Whose session it is.
+    pub names: Arc<Names>,
+}
+
+/// What the sessions of a listener have in common. Shared by them: an idle one pays a pointer.
+#[derive(Debug)]
+pub struct Names {
     /// The name of the listener.
     pub listener: Arc<str>,
-    /// The name of the listener's pool.
+    /// The name of its pool.
     pub pool: Arc<str>,
 }
 

@@ -56,7 +56,7 @@ pub(super) async fn sessions(
     let addresses = addresses(&fleet, now);
     let address_of = |entry: &Entry| {
         let pinned = entry.pinned.get()?;
-        let backend = (Arc::clone(&entry.origin.pool), pinned.backend);
+        let backend = (Arc::clone(&entry.origin.names.pool), pinned.backend);
         addresses.get(&backend).copied()
     };
     let is_wanted = |entry: &Arc<Entry>| {

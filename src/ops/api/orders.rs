@@ -109,7 +109,7 @@ pub(super) async fn end_session(
     tracing::info!(%by, session = entry.id, order = called, "order taken");
     let now = Instant::now();
     let address = entry.pinned.get().and_then(|pinned| {
-        let backend = (Arc::clone(&entry.origin.pool), pinned.backend);
+        let backend = (Arc::clone(&entry.origin.names.pool), pinned.backend);
         survey::addresses(&fleet, now).get(&backend).copied()
     });
     Ok(Answer(survey::session_status(&entry, address, now)))

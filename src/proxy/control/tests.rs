@@ -44,8 +44,7 @@ async fn a_session_that_panics_ends_and_its_transfer_with_it_once() {
     let origin = Origin {
         client: client_address,
         vip,
-        listener: Arc::clone(&service.name),
-        pool: "p".into(),
+        names: Arc::clone(&service.names),
     };
     let admission = process.sessions.admit(origin, &Limits::default()).unwrap();
     let driver = Driver::new(service, admission, stream);
