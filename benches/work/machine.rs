@@ -29,7 +29,7 @@ struct World {
 impl World {
     fn new(settings: &Arc<Settings>, now: Instant) -> Self {
         let mut world = Self {
-            session: Session::new(Arc::clone(settings), CLIENT, VIP, now),
+            session: Session::new(Arc::clone(settings), CLIENT, VIP.ip(), None, now),
             now,
             sent: 0,
             closed: None,

@@ -34,7 +34,8 @@ mod tests;
 pub struct Replies {
     max_lines: usize,
     max_bytes: usize,
-    open: Option<Open>,
+    /// Boxed: few sessions are in the middle of one at any time.
+    open: Option<Box<Open>>,
 }
 
 /// A reply line to be relayed.
@@ -97,10 +98,10 @@ impl Replies {
     /// replies, which is to be dropped.
     pub fn read(&mut self, line: Bytes) -> Result<Option<ReplyLine>, ReplyError> {
         let head = Head::of(&line);
-        let Some(open) = self.open.take() else {
+        let Some(mut open) = self.open.take() else {
             return self.begin(line, head);
         };
-        let open = self.admit(open, &line)?;
+        self.admit(&mut open, &line)?;
         let code = open.code;
         let is_end = |head: Head| head.separator != Separator::Dash && code.is(head.number);
         if head.is_some_and(is_end) {
@@ -133,10 +134,11 @@ impl Replies {
         }
         let head = head.ok_or(ReplyError::NotAReply)?;
         let code = Code::new(head.number).ok_or(ReplyError::NotAReply)?;
-        let open = self.admit(Open::new(code), &line)?;
+        let mut open = Open::new(code);
+        self.admit(&mut open, &line)?;
         let place = match head.separator {
             Separator::Dash => {
-                self.open = Some(open);
+                self.open = Some(Box::new(open));
                 Place::First
             }
             Separator::End | Separator::Space => Place::Only,
@@ -148,7 +150,7 @@ impl Replies {
         }))
     }
 
-    fn admit(&self, mut open: Open, line: &Bytes) -> Result<Open, ReplyError> {
+    fn admit(&self, open: &mut Open, line: &Bytes) -> Result<(), ReplyError> {
         let Self {
             max_lines,
             max_bytes,
@@ -162,7 +164,7 @@ impl Replies {
         if open.lines > max_lines {
             return Err(ReplyError::TooManyLines { max_lines });
         }
-        Ok(open)
+        Ok(())
     }
 }
 
@@ -222,7 +224,6 @@ impl fmt::Display for Code {
 }
 
 /// A multi-line reply whose last line has not come.
-#[derive(Clone, Copy)]
 struct Open {
     code: Code,
     lines: usize,

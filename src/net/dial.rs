@@ -1,7 +1,7 @@
 //! Connecting: to a backend's control and data ports, to a client in active mode, and the listener on
 //! which a backend in active mode connects.
 //!
-//! Every dial has a deadline. Data connections become [`Leg`]s, which reset unless they are finished.
+//! Every dial has a deadline, that of a control connection by its session. Data connections become [`Leg`]s, which reset unless they are finished.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -20,17 +20,14 @@ use super::connection::{Connection, Listener};
 use super::leg::{self, Leg};
 use super::socket::{self, normalise, normalise_socket};
 
-/// Connects to a backend's control port, from `source` if given. The caller prepares the connection (T1).
-pub async fn control(
-    backend: SocketAddr,
-    source: Option<IpAddr>,
-    timeout: Duration,
-) -> io::Result<Connection> {
+/// Connects to a backend's control port, from `source` if given. The caller sets the deadline, by a timer that it has,
+/// and prepares the connection (T1).
+pub async fn control(backend: SocketAddr, source: Option<IpAddr>) -> io::Result<Connection> {
     let socket = open(backend)?;
     if let Some(source) = source {
         bind_address(&socket, source)?;
     }
-    within(timeout, Connection::connect(socket, backend)).await
+    Connection::connect(socket, backend).await
 }
 
 /// The same for a check, which connects to a backend's data port so as well.
@@ -39,7 +36,9 @@ pub async fn stream(
     source: Option<IpAddr>,
     timeout: Duration,
 ) -> io::Result<TcpStream> {
-    control(backend, source, timeout).await?.into_stream()
+    within(timeout, control(backend, source))
+        .await?
+        .into_stream()
 }
 
 /// A socket that is bound to `source` and a port of the kernel's choice, and its address: known before it

@@ -11,41 +11,38 @@
 //! ends all of it. It knows nothing of FTP; that is `session`.
 
 use std::cell::Cell;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use crate::balance::BackendId;
 use crate::ending::{Cause, Ending, Side};
 use crate::ftp::line::Framer;
 use crate::net::alarm::Alarm;
 use crate::net::connection::Connection;
 use crate::net::stream::ControlStream;
 use crate::proxy::data::DataConnection;
-use crate::proxy::dialling::Dialling;
+use crate::proxy::dialling::Approach;
 use crate::proxy::party::Party;
 use crate::proxy::record::SessionRecord;
-use crate::proxy::room::{Seat, Waiting};
+use crate::proxy::room::Seat;
 use crate::proxy::service::Service;
 use crate::proxy::sessions::{Admission, Pinned};
 use crate::proxy::view::Origin;
 use crate::proxy::wait::Event;
-use crate::session::{Action, DataEvent, Order, Queue, Session, Tell};
+use crate::session::{Action, DataEvent, Order, Session, Tell, Workspace};
 
-/// Drives one session from its first byte to its ending. Boxed, so that its future does not hold it twice.
+/// Drives one session from its first byte to its ending.
 pub(super) struct Driver {
     pub(super) service: Arc<Service>,
     pub(super) session: Session,
     pub(super) client: Party,
     pub(super) backend: Option<Party>,
     pub(super) data: Vec<DataConnection>,
-    pub(super) dialling: Option<Dialling>,
-    /// Its place while it waits for a backend to have room, which few do.
-    pub(super) waiting: Option<Box<Waiting>>,
+    pub(super) approach: Option<Box<Approach>>,
     pub(super) seat: Option<Seat>,
-    pub(super) tried: Vec<BackendId>,
-    /// When the backend's control connection stood, until it has keepalive.
-    pub(super) connected: Option<Instant>,
+    /// Until when the client is waited for, once the session has ended.
+    farewell: Option<Instant>,
     pub(super) alarm: Alarm,
     pub(super) record: SessionRecord,
     pub(super) admission: Admission,
@@ -62,15 +59,13 @@ impl Driver {
         let framer = Framer::commands(settings.limits.command_line_bytes);
         let Origin { client, vip, .. } = admission.entry.origin;
         Box::new(Self {
-            session: Session::new(settings, client, vip, Instant::now()),
+            session: Session::new(settings, client, vip.ip(), WORKSPACE.take(), Instant::now()),
             client: Party::new(ControlStream::Plain(stream), framer),
             backend: None,
             data: Vec::new(),
-            dialling: None,
-            waiting: None,
+            approach: None,
             seat: None,
-            tried: Vec::new(),
-            connected: None,
+            farewell: None,
             alarm: Alarm::default(),
             record: SessionRecord::new(Arc::clone(&service), Arc::clone(&admission.entry)),
             service,
@@ -78,31 +73,24 @@ impl Driver {
         })
     }
 
-    /// Runs the session to its end.
-    pub(super) async fn run(mut self: Box<Self>) {
-        let mut now = Instant::now();
-        let ending = loop {
-            if let Some(ending) = self.obey(now) {
-                break ending;
-            }
-            self.show();
-            ACTIONS.set(self.session.exchange_queue(None));
-            let event = std::future::poll_fn(|cx| self.poll_event(cx)).await;
-            self.session.exchange_queue(ACTIONS.take());
-            now = Instant::now();
-            self.handle(event, now);
-        };
-        self.close(ending).await;
+    /// Does what follows from the last event. The session waits then, or has ended.
+    fn go_on(&mut self, now: Instant) {
+        if let Some(ending) = self.obey(now) {
+            return self.end(ending);
+        }
+        self.show();
+        WORKSPACE.set(self.session.rest());
     }
 
     /// Brings what others see of the session up to date.
     fn show(&mut self) {
         let has_logged_in = self.session.has_logged_in();
         self.admission.set_logged_in(has_logged_in);
+        let is_waiting = self.is_waiting();
         let session = &self.session;
         let mut view = self.admission.entry.view();
         view.phase = session.ending_phase();
-        view.is_waiting = self.waiting.is_some();
+        view.is_waiting = is_waiting;
         view.last_activity = session.last_activity();
         view.idle_until = session.idle_until();
         view.set_transfer(session.transfer());
@@ -185,13 +173,12 @@ impl Driver {
     fn tell(&mut self, tell: Tell, now: Instant) {
         match tell {
             Tell::Greeted => {
+                let waited = self.end_approach(now);
                 if let Some(Seat { pick, .. }) = &self.seat {
                     let id = pick.target.id;
                     let change = self.service.pool.report_live(id, true, now);
                     self.record.note_availability(pick, change);
-                    self.tried = Vec::new();
-                    let waited = self.connected.map(|since| now - since);
-                    self.record.note_greeted(pick, waited.unwrap_or_default());
+                    self.record.note_greeted(pick, waited);
                     // Set once: a session has one backend from its greeting on.
                     let _first = self.admission.entry.pinned.set(Pinned {
                         backend: id,
@@ -218,35 +205,59 @@ impl Driver {
     }
 
     /// Everything ends: data first, by reset where it was not over (S14).
-    async fn close(&mut self, ending: Ending) {
+    fn end(&mut self, ending: Ending) {
         // Whoever is told of the end may count on the place.
-        self.waiting = None;
+        self.approach = None;
         self.seat = None;
         self.drop_all_connections();
         self.record.end(ending);
         self.backend = None;
+        WORKSPACE.set(self.session.rest());
         if ending.side == Side::Client && ending.cause == Cause::Reset {
-            return;
+            self.client.give_up();
+        } else {
+            self.client.shut_after_flush();
         }
-        // D4, R8: the last word arrives only if FIN follows it and what the client still says is read.
+    }
+
+    /// D4, R8: the last word arrives only if FIN follows it and what the client still says is read.
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let client = &mut self.client;
-        client.shut_after_flush();
-        let farewell = std::future::poll_fn(|cx| {
-            if std::task::ready!(client.poll_flush(cx)).is_err() {
-                return Poll::Ready(());
-            }
-            client.poll_drain(cx)
-        });
-        // Boxed: every session would carry its timer from the beginning.
-        if Box::pin(tokio::time::timeout(FAREWELL, farewell))
-            .await
-            .is_err()
-        {
-            tracing::debug!(
-                session = self.admission.entry.id,
-                "the client did not close in time"
-            );
+        let is_over = match client.poll_flush(cx) {
+            Poll::Ready(Ok(())) => client.poll_drain(cx).is_ready(),
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        };
+        if is_over {
+            return Poll::Ready(());
         }
+        let until = *{ &mut self.farewell }.get_or_insert_with(|| Instant::now() + FAREWELL);
+        ready!(self.alarm.poll(until.into(), cx));
+        let session = self.admission.entry.id;
+        tracing::debug!(session, "the client did not close in time");
+        Poll::Ready(())
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.record.has_ended() {
+            // One that has just begun is at work: a backend is to be picked.
+            let event = if self.session.is_at_rest() {
+                Some(ready!(self.poll_event(cx)))
+            } else {
+                None
+            };
+            let now = Instant::now();
+            if let Some(event) = event {
+                self.session.resume(WORKSPACE.take());
+                self.handle(event, now);
+            }
+            self.go_on(now);
+        }
+        self.poll_farewell(cx)
     }
 }
 
@@ -278,9 +289,8 @@ impl Drop for Driver {
 }
 
 thread_local! {
-    /// Where the actions of the session stand that runs now: one queue for each thread. It is given back empty;
-    /// a session that ends keeps it, for what stands behind `Close` must reach no other.
-    static ACTIONS: Cell<Option<Box<Queue>>> = const { Cell::new(None) };
+    /// What the session needs that runs now: one for each thread.
+    static WORKSPACE: Cell<Option<Box<Workspace>>> = const { Cell::new(None) };
 }
 
 /// How long a client may take to read its last reply and close, after the session has ended.
@@ -288,7 +298,7 @@ const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// What an idle session costs beside the kernel's sockets, its task and what others see of it: buffers exist only while bytes are
 /// in them (design decision 11). Raise it knowingly.
-const SESSION_BYTES: usize = 936;
+const SESSION_BYTES: usize = 696;
 const _: () = assert!(size_of::<Driver>() <= SESSION_BYTES);
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ use crate::net::leg::Leg;
 use crate::net::ports::Lease;
 use crate::net::relay::{Relay, RelayEvent};
 use crate::session::{DataEvent, DataId};
+use crate::telemetry::metrics::Running;
 
 /// A data connection in the making or at work.
 pub(super) struct DataConnection {
@@ -60,7 +61,11 @@ enum Stage {
         client: Leg,
         backend: Leg,
     },
-    Relaying(Box<Relay>),
+    Relaying {
+        relay: Box<Relay>,
+        /// Counts the transfer at its backend.
+        _running: Option<Running>,
+    },
     /// Nothing left to do; the machine has been told.
     Over,
 }
@@ -100,12 +105,15 @@ impl DataConnection {
         self.stage = Stage::Dialling { side, other, dial };
     }
 
-    /// Relays between the legs. It is cut when no byte moves for `idle`.
-    pub(super) fn relay(&mut self, idle: Duration) {
+    /// Relays between the legs, and is counted as `running` meanwhile. It is cut when no byte moves for `idle`.
+    pub(super) fn relay(&mut self, idle: Duration, running: Option<Running>) {
         if let Stage::Both { client, backend } = std::mem::replace(&mut self.stage, Stage::Over) {
             let mut relay = Box::new(Relay::new(client, backend, idle));
             relay.ask_at_client_end();
-            self.stage = Stage::Relaying(relay);
+            self.stage = Stage::Relaying {
+                relay,
+                _running: running,
+            };
         }
     }
 
@@ -126,14 +134,14 @@ impl DataConnection {
 
     /// The client's FIN is the end of its file, unless it was distrusted before.
     pub(super) fn trust_end(&mut self) {
-        if let Stage::Relaying(relay) = &mut self.stage {
+        if let Stage::Relaying { relay, .. } = &mut self.stage {
             relay.trust_client_end();
         }
     }
 
     /// The client's FIN is no end of a file any more: its control connection has gone (decision 5).
     pub(super) fn distrust_end(&mut self) {
-        if let Stage::Relaying(relay) = &mut self.stage {
+        if let Stage::Relaying { relay, .. } = &mut self.stage {
             relay.distrust_client_end();
         }
     }
@@ -149,13 +157,13 @@ impl DataConnection {
     /// What has crossed so far.
     pub(super) fn moved(&self) -> Moved {
         match &self.stage {
-            Stage::Relaying(relay) => relay.moved(),
+            Stage::Relaying { relay, .. } => relay.moved(),
             _ => Moved::default(),
         }
     }
 
     pub(super) fn is_relaying(&self) -> bool {
-        matches!(self.stage, Stage::Relaying(_))
+        matches!(self.stage, Stage::Relaying { .. })
     }
 
     /// The next thing that happens to it.
@@ -167,7 +175,7 @@ impl DataConnection {
                 let result = ready!(dial.as_mut().poll(cx));
                 dialled(*side, other.take(), result)
             }
-            Stage::Relaying(relay) => match ready!(relay.poll_event(cx)) {
+            Stage::Relaying { relay, .. } => match ready!(relay.poll_event(cx)) {
                 RelayEvent::AtClientEnd => return Poll::Ready(Happened::AtClientEnd),
                 RelayEvent::Finished(direction) => {
                     return Poll::Ready(Happened::Event(DataEvent::Finished(direction)));

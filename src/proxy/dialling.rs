@@ -2,24 +2,38 @@
 
 use std::io;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::balance::{NoPick, Pick, Request};
+use crate::balance::{BackendId, NoPick, Pick, Request};
 use crate::ftp::line::Framer;
 use crate::net::connection::Connection;
 use crate::net::stream::ControlStream;
 use crate::net::{dial, host, socket};
 use crate::proxy::control::Driver;
 use crate::proxy::party::Party;
-use crate::proxy::room::Seat;
+use crate::proxy::room::{Seat, Waiting};
+use crate::proxy::wait::Event;
 use crate::session::Picked;
 
+/// The way of a session to its backend. Gone once that has greeted: an idle session pays a pointer for it.
+#[derive(Default)]
+pub(super) struct Approach {
+    dialling: Option<Dialling>,
+    /// Its place while it waits for a backend to have room, which few do.
+    waiting: Option<Waiting>,
+    /// Those that were picked so far.
+    tried: Vec<BackendId>,
+    /// When the backend's control connection stood.
+    connected: Option<Instant>,
+}
+
 /// A backend's control port is being dialled.
-pub(super) struct Dialling {
-    pub(super) since: Instant,
-    pub(super) dial: Pin<Box<dyn Future<Output = io::Result<Connection>> + Send>>,
+struct Dialling {
+    since: Instant,
+    dial: Pin<Box<dyn Future<Output = io::Result<Connection>> + Send>>,
 }
 
 impl Driver {
@@ -30,30 +44,27 @@ impl Driver {
         let pick = match self.choose(&user, now) {
             Ok(pick) => pick,
             Err(NoPick::NoneUp) => return self.session.on_picked(Picked::None, now),
-            Err(NoPick::Full) if self.waiting.is_some() => return,
+            Err(NoPick::Full) if self.is_waiting() => return,
             // What gets free from here on is heard of, what did before is found by a second look.
             Err(NoPick::Full) if self.enter_room(user.clone()) => {
                 return self.pick_backend(user, now);
             }
             Err(NoPick::Full) => return self.session.on_picked(Picked::Full, now),
         };
-        self.waiting = None;
-        self.tried.push(pick.target.id);
-        let timeout = self.service.settings.timeouts.connect;
-        let dial = Box::pin(dial::control(
-            pick.target.address,
-            self.service.source,
-            timeout,
-        ));
+        let dial = Box::pin(dial::control(pick.target.address, self.service.source));
+        let approach = self.approach.get_or_insert_default();
+        approach.waiting = None;
+        approach.tried.push(pick.target.id);
+        approach.dialling = Some(Dialling { since: now, dial });
         self.seat = Some(self.service.room.seat(pick));
-        self.dialling = Some(Dialling { since: now, dial });
     }
 
     fn choose(&self, user: &[u8], now: Instant) -> Result<Pick, NoPick> {
         let pool = &self.service.pool;
         let client = self.admission.entry.origin.client;
+        let tried = { self.approach.as_ref() }.map_or(&[][..], |approach| &approach.tried);
         match self.service.pins.of(client) {
-            Some(_) if !self.tried.is_empty() => Err(NoPick::NoneUp),
+            Some(_) if !tried.is_empty() => Err(NoPick::NoneUp),
             Some(pinned) => pool.pick_exactly(pinned, now),
             None => {
                 let request = Request {
@@ -61,7 +72,7 @@ impl Driver {
                     vip: self.admission.entry.origin.vip,
                     user,
                 };
-                pool.pick(&request, &self.tried, now)
+                pool.pick(&request, tried, now)
             }
         }
     }
@@ -70,22 +81,63 @@ impl Driver {
     fn enter_room(&mut self, user: Bytes) -> bool {
         let rule = self.service.waiting.as_ref();
         let place = rule.and_then(|rule| self.service.room.enter(rule, user));
-        self.waiting = place.map(Box::new);
-        self.waiting.is_some()
+        self.approach.get_or_insert_default().waiting = place;
+        self.is_waiting()
+    }
+
+    /// Whether it waits for a backend to have room.
+    pub(super) fn is_waiting(&self) -> bool {
+        { self.approach.as_ref() }.is_some_and(|approach| approach.waiting.is_some())
+    }
+
+    fn waiting(&mut self) -> Option<&mut Waiting> {
+        self.approach.as_mut()?.waiting.as_mut()
+    }
+
+    /// The backend's control port is connected or not, or there may be room at a backend that was full.
+    pub(super) fn poll_approach(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        let Some(approach) = &mut self.approach else {
+            return Poll::Pending;
+        };
+        if let Some(dialling) = &mut approach.dialling
+            && let Poll::Ready(result) = dialling.dial.as_mut().poll(cx)
+        {
+            return Poll::Ready(Event::Connected(result));
+        }
+        match &mut approach.waiting {
+            Some(waiting) => waiting.poll_over(cx).map(|()| Event::Room),
+            None => Poll::Pending,
+        }
+    }
+
+    /// When the backend is to be connected.
+    pub(super) fn dial_deadline(&self) -> Option<Instant> {
+        let dialling = self.approach.as_ref()?.dialling.as_ref()?;
+        Some(dialling.since + self.service.settings.timeouts.connect)
+    }
+
+    /// The backend has greeted, so long after it was connected.
+    pub(super) fn end_approach(&mut self, now: Instant) -> Duration {
+        let connected = { self.approach.take() }.and_then(|approach| approach.connected);
+        connected.map_or(Duration::ZERO, |since| now - since)
     }
 
     /// There may be room, or the time to wait for it is over.
     pub(super) fn on_room(&mut self, now: Instant) {
-        let Some(waiting) = &self.waiting else { return };
+        let Some(waiting) = self.waiting() else {
+            return;
+        };
         let (user, is_over) = (waiting.user.clone(), waiting.is_over());
         self.pick_backend(user, now);
-        if is_over && self.waiting.take().is_some() {
+        if is_over && self.is_waiting() {
+            self.approach = None;
             self.session.on_picked(Picked::Full, now);
         }
     }
 
     pub(super) fn on_connected(&mut self, result: io::Result<Connection>, now: Instant) {
-        let since = self.dialling.take().map_or(now, |dialling| dialling.since);
+        let approach = self.approach.get_or_insert_default();
+        let since = { approach.dialling.take() }.map_or(now, |dialling| dialling.since);
         let prepared = result.and_then(|stream| {
             socket::prepare_lines(&stream)?;
             let local = socket::normalise(stream.socket().local_addr()?.ip());
@@ -96,7 +148,7 @@ impl Driver {
                 let peer = socket::normalise_socket(seat.pick.target.address);
                 let framer = Framer::replies(self.service.settings.limits.reply_line_bytes);
                 self.backend = Some(Party::new(ControlStream::Plain(stream), framer));
-                self.connected = Some(now);
+                approach.connected = Some(now);
                 self.record.note_connected(&seat.pick, now - since);
                 self.session
                     .on_picked(Picked::Connected { local, peer }, now);
@@ -117,10 +169,10 @@ impl Driver {
     /// The backend's connection has lived long enough to be worth what finds out that a backend has vanished
     /// (K5): five calls, which most sessions would make for nothing.
     pub(super) fn guard_backend(&mut self) {
-        self.connected = None;
-        let Some(backend) = &self.backend else { return };
-        if let Err(error) = { &backend.stream }.keep_alive(self.service.settings.timeouts.keepalive)
-        {
+        let Some(backend) = &mut self.backend else {
+            return;
+        };
+        if let Err(error) = backend.guard(self.service.settings.timeouts.keepalive) {
             let session = self.admission.entry.id;
             tracing::debug!(session, %error, "no keepalive on the backend's control connection");
         }
@@ -136,6 +188,6 @@ impl Driver {
     }
 }
 
-/// After this, and once it has greeted, a backend's control connection gets keepalive. Next to the silence before the first probe it is
+/// So long after its greeting a backend's control connection gets keepalive. Next to the silence before the first probe it is
 /// little, and most sessions of scripts have ended by then.
 pub(super) const YOUTH: Duration = Duration::from_secs(5);

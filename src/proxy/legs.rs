@@ -133,10 +133,10 @@ impl Driver {
 
     pub(super) fn relay(&mut self, id: DataId) {
         let idle = self.service.data_idle();
+        let running = self.record.running_transfer();
         if let Some(connection) = self.connection(id) {
-            connection.relay(idle);
+            connection.relay(idle, running);
         }
-        self.note_relaying();
     }
 
     /// Closes what there is of a data connection.
@@ -145,7 +145,6 @@ impl Driver {
             let connection = self.data.swap_remove(index);
             self.record.note_dropped(&connection);
         }
-        self.note_relaying();
     }
 
     /// Closes what there is of all of them.
@@ -173,13 +172,5 @@ impl Driver {
         {
             transfer.moved = moved;
         }
-    }
-
-    fn note_relaying(&mut self) {
-        let relaying = self
-            .data
-            .iter()
-            .filter(|connection| connection.is_relaying());
-        self.record.note_data(relaying.count());
     }
 }

@@ -168,7 +168,7 @@ fn admit(
     match admitted {
         Ok(admission) => workers.spawn(|| {
             let stream = Connection::new(stream)?;
-            Ok(Driver::new(Arc::clone(service), admission, stream).run())
+            Ok(Driver::new(Arc::clone(service), admission, stream))
         }),
         Err(refusal) => {
             refuse(&stream, client, service, refusal, now);

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use crate::ftp::line::{Frame, Framer};
 use crate::net::stream::{ControlStream, Peer};
@@ -19,6 +20,8 @@ pub(super) struct Party {
     ended: bool,
     /// FIN is to follow what waits (S13).
     shut: Shut,
+    /// It is found out if the peer vanishes (K5).
+    is_guarded: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,6 +39,7 @@ impl Party {
             framer,
             ended: false,
             shut: Shut::No,
+            is_guarded: false,
         }
     }
 
@@ -53,7 +57,7 @@ impl Party {
                         self.ended = true;
                         return Poll::Ready(Input::Runaway);
                     }
-                    Frame::Telnet(answer) => self.outbox.push_telnet(&answer),
+                    Frame::Telnet(answer) => self.outbox.push_telnet(answer),
                 }
             }
             if self.ended {
@@ -97,9 +101,25 @@ impl Party {
         Some(gone)
     }
 
+    /// From now on it is found out if the peer vanishes (K5).
+    pub(super) fn guard(&mut self, keepalive: Duration) -> io::Result<()> {
+        self.is_guarded = true;
+        self.stream.keep_alive(keepalive)
+    }
+
+    pub(super) fn is_guarded(&self) -> bool {
+        self.is_guarded
+    }
+
     /// Whether a line has begun and not ended.
     pub(super) fn is_mid_line(&self) -> bool {
         !self.ended && self.framer.is_mid_line()
+    }
+
+    /// The peer is gone: nothing more is written or read.
+    pub(super) fn give_up(&mut self) {
+        self.outbox.clear();
+        self.ended = true;
     }
 
     /// Sends FIN once what waits has been written.

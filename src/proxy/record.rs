@@ -34,7 +34,6 @@ pub(super) struct SessionRecord {
     backend: Option<Arc<BackendMetrics>>,
     /// Counts the session at its backend while it lives.
     running: Option<Running>,
-    transferring: Vec<Running>,
     /// Up to 65,535, as every session has room for it.
     login_failures: u16,
     unused_ports: u16,
@@ -48,7 +47,6 @@ impl SessionRecord {
             entry,
             backend: None,
             running: None,
-            transferring: Vec::new(),
             login_failures: 0,
             unused_ports: 0,
             has_ended: false,
@@ -198,18 +196,9 @@ impl SessionRecord {
         }
     }
 
-    /// How many data connections are relaying now.
-    pub(super) fn note_data(&mut self, relaying: usize) {
-        self.transferring.truncate(relaying);
-        while self.transferring.len() < relaying
-            && let Some(metrics) = self.metrics()
-        {
-            let running = metrics.transfer();
-            self.transferring.push(running);
-        }
-        if self.transferring.is_empty() {
-            self.transferring = Vec::new();
-        }
+    /// What counts a transfer at the backend from now on.
+    pub(super) fn running_transfer(&self) -> Option<Running> {
+        self.metrics().map(BackendMetrics::transfer)
     }
 
     /// What the machine has to tell and needs nothing else for.
@@ -350,7 +339,6 @@ impl SessionRecord {
             return;
         }
         self.running = None;
-        self.transferring.clear();
         let pool = self.service.pool.name();
         if ending.cause == Cause::NoBackend
             && let Some(suppressed) = self.service.without_backend.pass(Instant::now())

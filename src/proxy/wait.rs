@@ -54,15 +54,8 @@ impl Driver {
         if let Poll::Ready(order) = self.admission.entry.poll_order(cx) {
             return Poll::Ready(Event::Order(order));
         }
-        if let Some(dialling) = &mut self.dialling
-            && let Poll::Ready(result) = dialling.dial.as_mut().poll(cx)
-        {
-            return Poll::Ready(Event::Connected(result));
-        }
-        if let Some(waiting) = &mut self.waiting
-            && waiting.poll_over(cx).is_ready()
-        {
-            return Poll::Ready(Event::Room);
+        if let Poll::Ready(event) = self.poll_approach(cx) {
+            return Poll::Ready(event);
         }
         if let Poll::Ready(event) = self.poll_parties(cx) {
             return Poll::Ready(event);
@@ -73,7 +66,7 @@ impl Driver {
                 return Poll::Ready(Event::EndDoubt(connection.id));
             }
         }
-        self.poll_alarm(cx).map(|()| Event::Deadline)
+        self.poll_alarm(cx)
     }
 
     /// O5: a party is read only while what it says can be passed on.
@@ -108,23 +101,29 @@ impl Driver {
         Poll::Pending
     }
 
-    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Some(until) = self.dial_deadline() {
+            ready!(self.alarm.poll(until.into(), cx));
+            return Poll::Ready(Event::Connected(Err(io::ErrorKind::TimedOut.into())));
+        }
         let is_mid_line = self.client.is_mid_line();
         self.session.note_mid_line(is_mid_line.then(Instant::now));
-        if let Some(since) = self.connected
-            && self.admission.entry.pinned.get().is_some()
+        if let Some(greeted) = self.session.greeted()
+            && { self.backend.as_ref() }.is_some_and(|backend| !backend.is_guarded())
         {
-            let until = since + YOUTH;
+            let until = greeted + YOUTH;
             let first = self.session.deadline().map_or(until, |at| at.min(until));
             ready!(self.alarm.poll(first.into(), cx));
             if first < until {
-                return Poll::Ready(());
+                return Poll::Ready(Event::Deadline);
             }
             self.guard_backend();
         }
         let Some(deadline) = self.session.deadline() else {
             return Poll::Pending;
         };
-        self.alarm.poll(deadline.into(), cx)
+        self.alarm
+            .poll(deadline.into(), cx)
+            .map(|()| Event::Deadline)
     }
 }

@@ -213,7 +213,7 @@ impl Session {
 
     /// P7: the address that the client already uses, or the one outside the NAT.
     fn passive_reply(&self, verb: Verb, port: u16) -> Bytes {
-        match (verb, self.vip.ip()) {
+        match (verb, self.vip) {
             (Verb::Pasv, IpAddr::V4(vip)) => {
                 let host = self.settings.advertise.unwrap_or(vip);
                 endpoint::reply_227(SocketAddrV4::new(host, port))

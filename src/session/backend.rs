@@ -47,7 +47,7 @@ impl Session {
             Input::Line { text, .. } => match self.assembler.read(text) {
                 Ok(None) => return,
                 Ok(Some(line)) if line.code.is_positive() => {
-                    return self.begin_greeting(&line, now);
+                    return self.begin_greeting(line, now);
                 }
                 Ok(Some(line)) => {
                     if let Some(shown) = Diagnosis::of_reply(Step::Greeting, line.code, &line.text)
@@ -75,8 +75,8 @@ impl Session {
         "greeted with something that is no FTP reply"
     }
 
-    fn begin_greeting(&mut self, line: &ReplyLine, now: Instant) {
-        if self.settings.pick_by_user && !is_last(line) {
+    fn begin_greeting(&mut self, line: ReplyLine, now: Instant) {
+        if self.settings.pick_by_user && !is_last(&line) {
             // Nothing of it is shown: until its end another backend can still take the session.
             return;
         }
@@ -94,7 +94,7 @@ impl Session {
         } else {
             Disposition::Relay { index: None }
         });
-        self.read_line(line.clone(), now);
+        self.read_line(line, now);
     }
 
     /// Anything from the backend once its greeting has begun.
@@ -351,8 +351,9 @@ impl Session {
             self.login = Login::Done;
             self.last_activity = now;
             self.leave_directory();
-            let user = std::mem::take(&mut self.asked_user);
-            self.tell(Tell::User(user));
+            if let Some(user) = self.asked_user.take() {
+                self.tell(Tell::User(user));
+            }
         } else if code.is(530) {
             self.tell(Tell::LoginFailed);
         }

@@ -94,7 +94,7 @@ impl Session {
             Verb::Eprt => self.on_eprt(argument, now),
             verb => match refusal(verb) {
                 Some(reply) => self.refuse(verb, reply, now),
-                None => self.forward(verb, text.clone(), interrupt, now),
+                None => self.forward(verb, text, interrupt, now),
             },
         }
     }
@@ -149,14 +149,14 @@ impl Session {
             Verb::Rein => Expect::Rein,
             Verb::Stat => Expect::Stat,
             Verb::User => {
-                // Copied: a slice would keep the whole read alive.
                 let name = text.get(5..).unwrap_or_default();
-                self.asked_user = Bytes::copy_from_slice(name.get(..MAX_USER).unwrap_or(name));
-                if self.login == Login::None {
+                let name: Box<[u8]> = name.get(..MAX_USER).unwrap_or(name).into();
+                if self.login == Login::Done {
+                    self.asked_user = Some(name);
+                } else {
                     self.login = Login::User;
-                }
-                if self.login != Login::Done {
-                    self.tell(Tell::User(self.asked_user.clone()));
+                    self.asked_user = None;
+                    self.tell(Tell::User(name));
                 }
                 Expect::User
             }

@@ -28,7 +28,7 @@ use crate::session::data::{Association, DataId};
 use crate::session::hold::Hold;
 use crate::session::leaving::Leaving;
 use crate::session::pace::Pace;
-use crate::session::pending::Pending;
+use crate::session::pending::{Asked, Pending};
 use crate::session::waiting::{ClientLine, Held};
 use crate::session::whereabouts::Whereabouts;
 use crate::session::{Action, Input, Order, Picked, Settings, Tell, replies};
@@ -37,13 +37,13 @@ use crate::session::{Action, Input, Order, Picked, Settings, Tell, replies};
 pub struct Session {
     pub(super) settings: Arc<Settings>,
     pub(super) client: SocketAddr,
-    pub(super) vip: SocketAddr,
+    pub(super) vip: IpAddr,
     /// The address the backend sees and the backend's own, once connected.
     pub(super) backend: Option<(IpAddr, SocketAddr)>,
     pub(super) phase: State,
     pub(super) login: Login,
-    /// The name of the last USER, until it has logged in.
-    pub(super) asked_user: Bytes,
+    /// Who is to be logged in in place of who is, until the backend agrees.
+    pub(super) asked_user: Option<Box<[u8]>>,
     pub(super) flags: Flags,
     pub(super) errors: u32,
     /// What was told of this backend.
@@ -72,12 +72,17 @@ pub struct Session {
     pub(super) whereabouts: Option<Box<Whereabouts>>,
     /// Since when an incomplete command line is held.
     pub(super) mid_line: Option<Instant>,
-    actions: Option<Box<Queue>>,
+    workspace: Option<Box<Workspace>>,
 }
 
-/// Where actions stand until they are polled.
+/// What a session needs while it works, and another one while this one is idle.
 #[derive(Debug, Default)]
-pub struct Queue(VecDeque<Action>);
+pub struct Workspace {
+    /// Where actions stand until they are polled.
+    actions: VecDeque<Action>,
+    /// Where the next command waits for its reply, unless the session has such a place.
+    asked: Option<Box<Asked>>,
+}
 
 /// The phases of the diagram above.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -126,8 +131,15 @@ pub(super) struct Flags {
 }
 
 impl Session {
-    /// A session of `client`, which connected to `vip`. Both addresses are normalised (V2).
-    pub fn new(settings: Arc<Settings>, client: SocketAddr, vip: SocketAddr, now: Instant) -> Self {
+    /// A session of `client`, which connected to `vip`, that begins to work in `workspace`. Both addresses are
+    /// normalised (V2).
+    pub fn new(
+        settings: Arc<Settings>,
+        client: SocketAddr,
+        vip: IpAddr,
+        workspace: Option<Box<Workspace>>,
+        now: Instant,
+    ) -> Self {
         let limits = &settings.limits;
         let assembler = Replies::new(limits.reply_lines, limits.reply_bytes);
         let whereabouts = settings.follow_paths.then(Box::default);
@@ -139,7 +151,7 @@ impl Session {
             backend: None,
             phase: State::Connecting,
             login: Login::None,
-            asked_user: Bytes::new(),
+            asked_user: None,
             flags: Flags::default(),
             errors: 0,
             diagnosed: Diagnoses::default(),
@@ -158,7 +170,7 @@ impl Session {
             pace,
             whereabouts,
             mid_line: None,
-            actions: None,
+            workspace,
         };
         if session.settings.pick_by_user {
             session.await_user(now);
@@ -170,16 +182,33 @@ impl Session {
 
     /// The next thing to do.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.as_mut()?.0.pop_front()
+        self.workspace.as_mut()?.actions.pop_front()
     }
 
-    /// The queue that actions stand in, in exchange for `queue`; no action stands in either. An idle session is to
-    /// hold none (design decision 11), and one that is asked for anew for each line costs more than the line.
-    pub fn exchange_queue(&mut self, queue: Option<Box<Queue>>) -> Option<Box<Queue>> {
-        let is_empty =
-            |queue: &Option<Box<Queue>>| queue.as_ref().is_none_or(|queue| queue.0.is_empty());
-        debug_assert!(is_empty(&queue) && is_empty(&self.actions));
-        std::mem::replace(&mut self.actions, queue)
+    /// Begins to work in `workspace`, which another session has left. Made anew for each line it would cost more than
+    /// the line.
+    pub fn resume(&mut self, workspace: Option<Box<Workspace>>) {
+        debug_assert!(self.workspace.is_none());
+        let mut workspace = workspace.unwrap_or_default();
+        self.pending.borrow(&mut workspace.asked);
+        self.workspace = Some(workspace);
+    }
+
+    /// Whether it waits for the next event, and has no workspace.
+    pub fn is_at_rest(&self) -> bool {
+        self.workspace.is_none()
+    }
+
+    /// Leaves the workspace to the next one, once every action is polled: an idle session is to hold none (design
+    /// decision 11). What stands behind [`Action::Close`] is forgotten.
+    pub fn rest(&mut self) -> Option<Box<Workspace>> {
+        let mut workspace = self.workspace.take()?;
+        debug_assert!(workspace.actions.is_empty() || self.phase == State::Closed);
+        workspace.actions.clear();
+        if workspace.asked.is_none() {
+            workspace.asked = self.pending.give_back();
+        }
+        Some(workspace)
     }
 
     /// Whether the client may be read: what waits is within its bounds (O5).
@@ -207,6 +236,14 @@ impl Session {
             _ if self.pending.transfer().is_some() || self.is_data_used() => Phase::Transfer,
             _ if self.login == Login::Done => Phase::Command,
             _ => Phase::Login,
+        }
+    }
+
+    /// Since when the backend has greeted, while the session is open.
+    pub fn greeted(&self) -> Option<Instant> {
+        match self.phase {
+            State::Open { greeted } => Some(greeted),
+            _ => None,
         }
     }
 
@@ -322,7 +359,8 @@ impl Session {
     }
 
     pub(super) fn act(&mut self, action: Action) {
-        self.actions.get_or_insert_default().0.push_back(action);
+        let workspace = self.workspace.get_or_insert_default();
+        workspace.actions.push_back(action);
     }
 
     pub(super) fn tell(&mut self, tell: Tell) {

@@ -42,7 +42,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use bytes::Bytes;
 
 pub use self::data::{DataId, Mode, TransferEnd};
-pub use self::machine::{Queue, Session};
+pub use self::machine::{Session, Workspace};
 #[cfg(any(fuzzing, test))]
 pub(crate) use self::simulation::simulate;
 pub use self::transfer::Underway;
@@ -219,8 +219,8 @@ pub enum Tell {
     BackendFailed(&'static str),
     /// A whole reply of the backend was relayed.
     Reply(Code),
-    /// Who the client says it is, and again once it has logged in.
-    User(Bytes),
+    /// Who the client says it is; one that takes another's place once the backend agrees.
+    User(Box<[u8]>),
     /// A command was refused because the configuration denies it (F13).
     Denied,
     /// The client asked for TLS, which is not offered (X10).

@@ -6,7 +6,7 @@
 //!
 //! Three things make it more than a queue. ABOR, STAT, NOOP and QUIT may be answered while the transfer
 //! before them is still under way (T8, T9, R6). Some servers send 200 ahead of the 150. And some answer
-//! a transfer and the ABOR that cut it with one reply; [`Pending::slack`] is what lets the queue find
+//! a transfer and the ABOR that cut it with one reply; [`Asked::slack`] is what lets the queue find
 //! its feet again at the next PASV.
 
 use std::collections::VecDeque;
@@ -99,9 +99,13 @@ impl Expect {
     }
 }
 
-/// The commands sent and not yet answered, oldest first.
+/// The commands sent and not yet answered, oldest first. A session that waits for no reply pays a pointer.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
+pub(super) struct Pending(Option<Box<Asked>>);
+
+/// What [`Pending`] stands in while there is something.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
     queue: VecDeque<Expect>,
     /// When the head became the head.
     since: Option<Instant>,
@@ -111,51 +115,70 @@ pub(super) struct Pending {
 }
 
 impl Pending {
+    /// Gives back what nothing stands in.
+    pub(super) fn give_back(&mut self) -> Option<Box<Asked>> {
+        self.0.take_if(|asked| asked.queue.is_empty())
+    }
+
+    /// Takes what the next command is to stand in.
+    pub(super) fn borrow(&mut self, asked: &mut Option<Box<Asked>>) {
+        if self.0.is_none() {
+            self.0 = asked.take();
+        }
+    }
+
     pub(super) fn push(&mut self, expect: Expect, now: Instant) {
-        if expect == Expect::Abor && self.transfer().is_some() {
-            self.slack += 1;
+        let owes = expect == Expect::Abor && self.transfer().is_some();
+        let asked = self.0.get_or_insert_default();
+        if owes {
+            asked.slack += 1;
         }
-        if self.queue.is_empty() {
-            self.since = Some(now);
-            // Most commands wait alone, and most sessions are idle: room for one is kept, not for four.
-            self.queue.reserve_exact(1);
+        if asked.queue.is_empty() {
+            asked.since = Some(now);
         }
-        self.queue.push_back(expect);
+        asked.queue.push_back(expect);
+    }
+
+    /// Those that wait, oldest first.
+    fn all(&self) -> impl DoubleEndedIterator<Item = &Expect> + ExactSizeIterator {
+        self.0
+            .as_deref()
+            .map_or_else(Default::default, |asked| asked.queue.iter())
     }
 
     pub(super) fn len(&self) -> usize {
-        self.queue.len()
+        self.0.as_ref().map_or(0, |asked| asked.queue.len())
     }
 
     /// Bytes of what the commands behind the oldest one have named, which are kept until they are answered (O5).
     /// The oldest may take long, and an ABOR must be heard meanwhile.
     pub(super) fn remembered(&self) -> usize {
-        self.queue.iter().skip(1).map(Expect::remembered).sum()
+        self.all().skip(1).map(Expect::remembered).sum()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.len() == 0
     }
 
     /// Since when the oldest unanswered command is the oldest.
     pub(super) fn since(&self) -> Option<Instant> {
-        self.since
+        self.0.as_ref()?.since
     }
 
     /// Whether later commands have to wait (S1).
     pub(super) fn is_barred(&self) -> bool {
-        self.queue.iter().any(Expect::is_barrier)
+        self.all().any(Expect::is_barrier)
     }
 
     /// Whether a PASV may follow a command that was sent already, so that nothing may be sent between.
     pub(super) fn may_ask_again(&self) -> bool {
         let may = |expect: &Expect| matches!(expect, Expect::Passive(ask) if ask.may_retry);
-        self.queue.iter().any(may)
+        self.all().any(may)
     }
 
     /// Whether the client has asked for the end of a transfer and got no answer.
     pub(super) fn is_aborting(&self) -> bool {
-        self.queue.contains(&Expect::Abor)
+        self.all().any(|expect| *expect == Expect::Abor)
     }
 
     /// The oldest transfer that is not yet answered.
@@ -165,15 +188,18 @@ impl Pending {
 
     /// Every transfer that is not yet answered.
     pub(super) fn transfers(&self) -> impl Iterator<Item = &TransferAsk> {
-        self.queue.iter().filter_map(|expect| match expect {
+        self.all().filter_map(|expect| match expect {
             Expect::Transfer(ask) => Some(ask),
             _ => None,
         })
     }
 
-    /// Everything that is not answered, oldest first, at the end of the session.
-    pub(super) fn into_all(self) -> impl Iterator<Item = Expect> {
-        self.queue.into_iter()
+    /// Takes the oldest one off, at the end of the session.
+    pub(super) fn pop(&mut self) -> Option<Expect> {
+        let asked = self.0.as_mut()?;
+        let oldest = asked.queue.pop_front();
+        asked.settle();
+        oldest
     }
 
     /// Whether a transfer that is not yet answered uses this association.
@@ -182,7 +208,7 @@ impl Pending {
     }
 
     pub(super) fn get(&self, index: usize) -> Option<&Expect> {
-        self.queue.get(index)
+        self.0.as_ref()?.queue.get(index)
     }
 
     /// The command that a reply of `code` answers; `None` for a reply nobody asked for.
@@ -191,7 +217,7 @@ impl Pending {
             0
         } else {
             let is_other = |expect: &Expect| !matches!(expect, Expect::Abor | Expect::Local(_));
-            self.queue.iter().position(is_other).unwrap_or(0)
+            self.all().position(is_other).unwrap_or(0)
         };
         let at = |index| Found {
             passed: aborts,
@@ -200,7 +226,7 @@ impl Pending {
         if opens_data(code) {
             return self.resynchronise(aborts, |expect| matches!(expect, Expect::Passive(_)));
         }
-        let Expect::Transfer(transfer) = self.queue.get(aborts)? else {
+        let Expect::Transfer(transfer) = self.get(aborts)? else {
             // Nothing but a transfer is begun.
             let begun = code.is_preliminary().then(|| {
                 self.resynchronise(aborts, |expect| matches!(expect, Expect::Transfer(_)))
@@ -212,7 +238,7 @@ impl Pending {
         }
         let begun = transfer.preliminary;
         let is_answered = |expect: &Expect| answers_ahead(code, expect, begun);
-        match self.queue.iter().skip(aborts).position(is_answered) {
+        match self.all().skip(aborts).position(is_answered) {
             Some(index) => Some(at(aborts + index)),
             // Python's ftplib knows servers that say 200 ahead of the 150; and no 3yz ends a transfer.
             None => ((begun || !code.is(200)) && code.class() != 3).then(|| at(aborts)),
@@ -221,30 +247,37 @@ impl Pending {
 
     /// ABOR was answered with `code`. By a 225 or 226 it was ABOR for sure, and nothing is owed for it.
     pub(super) fn note_abort(&mut self, code: Code) {
-        if matches!(code.value(), 225 | 226) {
-            self.slack = self.slack.saturating_sub(1);
+        if matches!(code.value(), 225 | 226)
+            && let Some(asked) = &mut self.0
+        {
+            asked.slack = asked.slack.saturating_sub(1);
         }
     }
 
     /// Takes off the queue what the backend has passed over.
     pub(super) fn pass_over(&mut self, count: usize) -> Vec<Expect> {
-        self.slack = self.slack.saturating_sub(self.asked_before(count));
-        self.queue.drain(..count.min(self.queue.len())).collect()
+        let owed = self.asked_before(count);
+        let Some(asked) = &mut self.0 else {
+            return Vec::new();
+        };
+        asked.slack = asked.slack.saturating_sub(owed);
+        asked.queue.drain(..count.min(asked.queue.len())).collect()
     }
 
     /// Takes the command at `index` off the queue.
     pub(super) fn take(&mut self, index: usize, now: Instant) -> Option<Expect> {
-        let taken = self.queue.remove(index);
+        let asked = self.0.as_mut()?;
+        let taken = asked.queue.remove(index);
         if index == 0 {
-            self.since = Some(now);
+            asked.since = Some(now);
         }
-        self.settle();
+        asked.settle();
         taken
     }
 
     /// The local answers that are due, oldest first.
     pub(super) fn take_local(&mut self, now: Instant) -> Option<Bytes> {
-        match self.queue.front() {
+        match self.get(0) {
             Some(Expect::Local(_)) => match self.take(0, now) {
                 Some(Expect::Local(reply)) => Some(reply),
                 _ => None,
@@ -255,14 +288,14 @@ impl Pending {
 
     /// Notes that the transfer at the head has been begun.
     pub(super) fn note_preliminary(&mut self, index: usize) {
-        if let Some(Expect::Transfer(ask)) = self.queue.get_mut(index) {
+        if let Some(Expect::Transfer(ask)) = self.get_mut(index) {
             ask.preliminary = true;
         }
     }
 
     /// What the transfer at `index` is about, where that is wanted.
     pub(super) fn subject(&mut self, index: usize) -> Option<(Verb, &mut Subject)> {
-        match self.queue.get_mut(index) {
+        match self.get_mut(index) {
             Some(Expect::Transfer(ask)) => Some((ask.verb, ask.subject.as_deref_mut()?)),
             _ => None,
         }
@@ -272,8 +305,8 @@ impl Pending {
     /// unanswered. So is a 227 or 229 believed only at the head (R4): a PASV bars what comes after it and
     /// is the last in the queue.
     fn resynchronise(&self, aborts: usize, wanted: impl Fn(&Expect) -> bool) -> Option<Found> {
-        let index = self.queue.iter().position(wanted)?;
-        let is_head = index <= aborts || self.asked_before(index) <= self.slack;
+        let index = self.all().position(wanted)?;
+        let is_head = index <= aborts || self.asked_before(index) <= self.slack();
         is_head.then_some(Found {
             passed: index,
             index,
@@ -283,17 +316,30 @@ impl Pending {
     /// How many of the first `index` commands the backend was sent.
     fn asked_before(&self, index: usize) -> usize {
         let is_asked = |expect: &&Expect| !matches!(expect, Expect::Local(_));
-        self.queue.iter().take(index).filter(is_asked).count()
+        self.all().take(index).filter(is_asked).count()
     }
 
+    fn slack(&self) -> usize {
+        self.0.as_ref().map_or(0, |asked| asked.slack)
+    }
+
+    fn get_mut(&mut self, index: usize) -> Option<&mut Expect> {
+        self.0.as_mut()?.queue.get_mut(index)
+    }
+}
+
+impl Asked {
     fn settle(&mut self) {
         if self.queue.is_empty() {
             self.slack = 0;
             self.since = None;
-            self.queue.shrink_to(1);
+            self.queue.shrink_to(KEPT);
         }
     }
 }
+
+/// How many commands there is room for in what is kept for the next session: more than most ever have at once.
+const KEPT: usize = 8;
 
 /// Whether the reply is one of those that name a data port (R4).
 pub(super) fn opens_data(code: Code) -> bool {

@@ -73,7 +73,13 @@ impl World {
             follow_paths: true,
         });
         let now = Instant::now();
-        let session = Session::new(Arc::clone(&settings), books::CLIENT, books::VIP, now);
+        let session = Session::new(
+            Arc::clone(&settings),
+            books::CLIENT,
+            books::VIP.ip(),
+            None,
+            now,
+        );
         let (of_client, of_backend) = Manner::of_both(&mut random);
         let client = Client::new(of_client, settings.pick_by_user);
         let mut world = Self {

@@ -207,8 +207,7 @@ impl Session {
             phase: Phase::Transfer,
             ..ending
         };
-        let open = std::mem::take(&mut self.pending);
-        for expect in open.into_all() {
+        while let Some(expect) = self.pending.pop() {
             match expect {
                 Expect::Transfer(ask) => self.tell_open(ask, ending),
                 // Nobody will know whether it was agreed to.

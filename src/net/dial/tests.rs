@@ -20,7 +20,7 @@ async fn listener() -> (TcpListener, SocketAddr) {
 async fn p15_control_and_data_come_from_the_same_source() {
     let (listener, address) = listener().await;
     let source = IpAddr::from([127, 0, 0, 9]);
-    let control = control(address, Some(source), TIMEOUT).await.unwrap();
+    let control = control(address, Some(source)).await.unwrap();
     assert_eq!(control.socket().local_addr().unwrap().ip(), source);
     assert_eq!(listener.accept().await.unwrap().1.ip(), source);
     let _leg = backend_data(address, source, TIMEOUT).await.unwrap();
@@ -38,7 +38,7 @@ async fn ipv6_backends_are_dialled_from_a_given_source() {
 #[tokio::test]
 async fn a_control_connection_without_a_source_is_the_kernels_choice() {
     let (listener, address) = listener().await;
-    let _control = control(address, None, TIMEOUT).await.unwrap();
+    let _control = control(address, None).await.unwrap();
     assert_eq!(listener.accept().await.unwrap().1.ip(), Ipv4Addr::LOCALHOST);
 }
 
@@ -54,7 +54,7 @@ async fn d2_a_dialled_leg_is_reset_when_it_is_dropped() {
 async fn a_refused_dial_says_so() {
     let (listener, address) = listener().await;
     drop(listener);
-    let error = control(address, None, TIMEOUT).await.unwrap_err();
+    let error = control(address, None).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
 }
 
@@ -65,7 +65,7 @@ async fn a_dial_that_nobody_answers_times_out() {
     let listener = socket::listen(socket, 0).unwrap();
     let address = listener.local_addr().unwrap();
     let _queued = TcpStream::connect(address).await.unwrap();
-    let error = control(address, None, Duration::from_millis(50))
+    let error = stream(address, None, Duration::from_millis(50))
         .await
         .unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);

@@ -1,7 +1,5 @@
 //! Logging in, starting over, and the limits on who does neither (O2, O5, S12, S17).
 
-use bytes::Bytes;
-
 use super::talk::{CLIENT, Talk, VIP, settings};
 use crate::ending::{Cause, Phase, Side};
 use crate::session::{Action, Tell};
@@ -10,7 +8,7 @@ use crate::session::{Action, Tell};
 fn s17_a_second_user_is_the_backends_affair() {
     let mut t = Talk::logged_in();
     // Who is logged in stays so until the backend agrees to another.
-    let other = Tell::User(Bytes::from_static(b"other"));
+    let other = Tell::User(b"other".as_slice().into());
     t.exchange("USER other", "530 no");
     assert!(!t.tells.contains(&other));
     assert!(t.tells.contains(&Tell::LoginFailed));

@@ -91,7 +91,7 @@ impl Talk {
 
     fn begun(settings: Settings, client: SocketAddr, vip: SocketAddr) -> Self {
         let now = Instant::now();
-        let session = Session::new(Arc::new(settings), client, vip, now);
+        let session = Session::new(Arc::new(settings), client, vip.ip(), None, now);
         let mut talk = Self {
             session,
             now,
