@@ -13,7 +13,7 @@ use memchr::{memchr, memchr_iter};
 use nom::bytes::complete::{take_till, take_while, take_while_m_n, take_while1};
 use nom::character::complete::{char, digit1};
 use nom::combinator::{all_consuming, map, map_opt, verify};
-use nom::multi::separated_list1;
+use nom::multi::fold_many0;
 use nom::number::complete::u8 as any_byte;
 use nom::sequence::preceded;
 use nom::{IResult, Parser};
@@ -97,10 +97,9 @@ pub fn parse_epsv(argument: Option<&[u8]>) -> Epsv {
 pub fn scan_227(line: &[u8]) -> Option<SocketAddrV4> {
     let mut rest = line;
     loop {
-        let (after, numbers) = next_list(rest).ok()?;
-        if numbers.len() >= 6 {
-            let octets: Vec<u8> = numbers.into_iter().collect::<Option<_>>()?;
-            return endpoint_v4(octets.try_into().ok()?);
+        let (after, list) = next_list(rest).ok()?;
+        if list.count >= list.octets.len() {
+            return list.as_octets().and_then(endpoint_v4);
         }
         rest = after;
     }
@@ -122,7 +121,7 @@ pub fn scan_229(line: &[u8]) -> Option<u16> {
 
 /// The command `PORT h1,h2,h3,h4,p1,p2`, without line end.
 pub fn format_port(endpoint: SocketAddrV4) -> Bytes {
-    Bytes::from(format!("PORT {}", commas(endpoint)))
+    with_commas("PORT ", endpoint, "")
 }
 
 /// The command `EPRT |protocol|address|port|`, without line end. An IPv6 scope is left out (V6).
@@ -134,7 +133,7 @@ pub fn format_eprt(endpoint: SocketAddr) -> Bytes {
 
 /// The reply to PASV, without line end. Clients and NAT gateways know this text by heart (R12).
 pub fn reply_227(endpoint: SocketAddrV4) -> Bytes {
-    Bytes::from(format!("227 Entering Passive Mode ({})", commas(endpoint)))
+    with_commas("227 Entering Passive Mode (", endpoint, ")")
 }
 
 /// The reply to EPSV, without line end. Clients and NAT gateways know this text by heart (R12).
@@ -142,10 +141,20 @@ pub fn reply_229(port: u16) -> Bytes {
     Bytes::from(format!("229 Entering Extended Passive Mode (|||{port}|)"))
 }
 
-fn commas(endpoint: SocketAddrV4) -> String {
-    let [a, b, c, d] = endpoint.ip().octets();
+fn with_commas(before: &str, endpoint: SocketAddrV4, after: &str) -> Bytes {
+    let mut text = String::with_capacity(before.len() + LONGEST_LIST.len() + after.len());
+    text.push_str(before);
+    let mut digits = itoa::Buffer::new();
+    for octet in endpoint.ip().octets() {
+        text.push_str(digits.format(octet));
+        text.push(',');
+    }
     let [high, low] = endpoint.port().to_be_bytes();
-    format!("{a},{b},{c},{d},{high},{low}")
+    text.push_str(digits.format(high));
+    text.push(',');
+    text.push_str(digits.format(low));
+    text.push_str(after);
+    Bytes::from(text)
 }
 
 fn endpoint_v4([a, b, c, d, high, low]: [u8; 6]) -> Option<SocketAddrV4> {
@@ -181,13 +190,40 @@ fn eprt_fields(input: &[u8]) -> IResult<&[u8], EprtFields<'_>> {
     Ok((rest, fields))
 }
 
-/// The next list of numbers, those that are octets with their value.
+/// A list of numbers.
+#[derive(Default)]
+struct List {
+    /// The first of them, those that are octets with their value.
+    octets: [Option<u8>; 6],
+    /// Of all.
+    count: usize,
+}
+
+impl List {
+    fn and(mut self, number: Option<u8>) -> Self {
+        if let Some(octet) = self.octets.get_mut(self.count) {
+            *octet = number;
+        }
+        self.count += 1;
+        self
+    }
+
+    /// Its numbers, if they are six octets.
+    fn as_octets(&self) -> Option<[u8; 6]> {
+        let [a, b, c, d, high, low] = self.octets;
+        (self.count == 6).then_some([a?, b?, c?, d?, high?, low?])
+    }
+}
+
+/// The next list of numbers.
 ///
 /// Lists are taken whole, so that no part of `256,1,1,1,1,1,1` passes for an endpoint.
-fn next_list(input: &[u8]) -> IResult<&[u8], Vec<Option<u8>>> {
+fn next_list(input: &[u8]) -> IResult<&[u8], List> {
+    let number = || map(digit1, from_text::<u8>);
     let comma = (char(','), take_while(|byte| byte == b' '));
-    let number = map(digit1, from_text::<u8>);
-    preceded(take_till(is_digit), separated_list1(comma, number)).parse(input)
+    let (rest, first) = preceded(take_till(is_digit), number()).parse(input)?;
+    let start = || List::default().and(first);
+    fold_many0(preceded(comma, number()), start, List::and).parse(rest)
 }
 
 fn extended_port(input: &[u8]) -> IResult<&[u8], u16> {
@@ -219,6 +255,8 @@ fn is_eprt_delimiter(byte: u8) -> bool {
 fn is_229_delimiter(byte: u8) -> bool {
     byte.is_ascii_graphic() && !byte.is_ascii_digit()
 }
+
+const LONGEST_LIST: &str = "255,255,255,255,255,255";
 
 /// The longest IPv6 address has 45 characters; a scope may follow it.
 const MAX_ADDRESS_BYTES: usize = 64;

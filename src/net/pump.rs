@@ -136,6 +136,15 @@ impl Pump {
         self.stage == Stage::Done
     }
 
+    /// Whether it waits for its source to say more, and so hears of the source's failure.
+    pub(super) fn is_reading(&self) -> bool {
+        match self.stage {
+            Stage::Moving => !self.holds_bytes(),
+            Stage::Discarding => true,
+            Stage::Ended | Stage::Done => false,
+        }
+    }
+
     /// Whether bytes wait for the destination.
     pub(super) fn holds_bytes(&self) -> bool {
         match &self.store {
@@ -143,6 +152,11 @@ impl Pump {
             Store::Bytes { bytes, written } => *written < bytes.len(),
             Store::Pipe(pipe) => !pipe.is_empty(),
         }
+    }
+
+    /// Whether the destination has got nothing and is to get nothing by now.
+    pub(super) fn owes_nothing(&self) -> bool {
+        self.moved == 0 && !self.holds_bytes()
     }
 
     /// Throws away what is stored and what the source still sends.

@@ -202,7 +202,8 @@ impl Flow {
         }
         // After the pumps: what they get told by reading or writing needs no asking.
         for direction in DIRECTIONS {
-            if let Poll::Ready(error) = legs.destination(direction).poll_fault(cx)
+            if self.may_fail_unheard(direction)
+                && let Poll::Ready(error) = legs.destination(direction).poll_fault(cx)
                 && let Some(cut) = self.judge(direction, &error)
             {
                 return Poll::Ready(ControlFlow::Break(Err(cut)));
@@ -260,13 +261,19 @@ impl Flow {
         }
     }
 
+    /// Whether the leg that `direction` writes to could fail and nobody would hear of it whom it concerns.
+    fn may_fail_unheard(&self, direction: Direction) -> bool {
+        let (pump, back) = (self.pump(direction), self.pump(reverse(direction)));
+        // Nearly always so: most legs are read from, or have ended and are owed nothing.
+        !(back.is_reading() || back.is_done() && pump.owes_nothing())
+    }
+
     /// The leg that `direction` writes to failed. The cut that follows from it, if any (D3).
     fn judge(&self, direction: Direction, error: &io::Error) -> Option<Cut> {
         let (pump, back) = (self.pump(direction), self.pump(reverse(direction)));
         let had_finished = back.is_done() || error.kind() == io::ErrorKind::BrokenPipe;
-        let owed_nothing = pump.moved() == 0 && !pump.holds_bytes();
         let stray = pump.moved() == 0 && back.moved() > 0;
-        let harmless = had_finished && (pump.is_done() || owed_nothing || stray);
+        let harmless = had_finished && (pump.is_done() || pump.owes_nothing() || stray);
         (!harmless).then(|| Cut::by(source(reverse(direction)), error))
     }
 

@@ -307,7 +307,7 @@ proptest! {
     ) {
         let (address, port) = endpoint;
         let endpoint = SocketAddrV4::new(address.into(), port.max(1));
-        let line = format!("227 {before}{}{after}", commas(endpoint));
-        prop_assert_eq!(scan_227(line.as_bytes()), Some(endpoint));
+        let line = with_commas(&format!("227 {before}"), endpoint, &after);
+        prop_assert_eq!(scan_227(&line), Some(endpoint));
     }
 }
