@@ -93,6 +93,11 @@ impl Visit for Line {
         self.begin(field);
         self.text.push_str(itoa::Buffer::new().format(value));
     }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.begin(field);
+        self.text.push_str(zmij::Buffer::new().format(value));
+    }
 }
 
 fn is_visible(byte: u8) -> bool {
@@ -161,6 +166,9 @@ mod tests {
                 seconds = 0.125,
                 "transfer ended"
             );
+            for seconds in [0.0, 0.001, 0.1, 7.0, 59.999, 3600.05, 31_536_000.123] {
+                tracing::info!(seconds);
+            }
             tracing::error!(
                 name,
                 empty = "",
