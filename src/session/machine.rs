@@ -205,9 +205,9 @@ impl Session {
         let mut workspace = self.workspace.take()?;
         debug_assert!(workspace.actions.is_empty() || self.phase == State::Closed);
         workspace.actions.clear();
-        if workspace.asked.is_none() {
-            workspace.asked = self.pending.give_back();
-        }
+        // A second one is held by nobody.
+        let asked = self.pending.give_back();
+        workspace.asked = workspace.asked.or(asked);
         Some(workspace)
     }
 

@@ -14,3 +14,4 @@ mod retire;
 mod talk;
 mod transfer;
 mod whereabouts;
+mod workspace;
