@@ -124,7 +124,7 @@ impl Listeners {
             gone.halt.close.cancel();
             gone.closed.cancelled().await;
             let service = gone.service.load_full();
-            tracing::info!(listener = %service.name, "accepting no more clients: the listener was removed");
+            tracing::info!(listener = %service.name(), "accepting no more clients: the listener was removed");
             fleet.forget_listener(&service);
         }
     }
@@ -135,7 +135,7 @@ impl Listeners {
             shared,
             is_systemds,
         } = bound;
-        let (listener, pool) = (&service.name, service.pool.name());
+        let (listener, pool) = (service.name(), service.pool.name());
         tracing::info!(%listener, %pool, "accepting clients");
         let (service, halt) = (Arc::new(ArcSwap::new(service)), Halt::default());
         let closed = CancellationToken::new();

@@ -125,9 +125,9 @@ impl Fleet {
     /// Drops what is counted of a listener that accepts nobody any more; what its sessions make goes with
     /// the last of them.
     pub fn forget_listener(&self, service: &Service) {
-        self.process.metrics.forget_listener(&service.name);
+        self.process.metrics.forget_listener(service.name());
         self.listeners_leaving().push(LeavingListener {
-            name: Arc::clone(&service.name),
+            name: Arc::clone(service.name()),
             ports: Arc::downgrade(&service.ports),
         });
     }
@@ -178,7 +178,7 @@ impl Fleet {
             });
         }
         let services = self.services.load();
-        let is_back = |name: &Arc<str>| services.iter().any(|service| service.name == *name);
+        let is_back = |name: &Arc<str>| services.iter().any(|service| service.name() == name);
         self.listeners_leaving().retain(|gone| {
             let has_sessions = gone.ports.strong_count() > 0;
             if !has_sessions && !is_back(&gone.name) {

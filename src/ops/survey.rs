@@ -29,7 +29,7 @@ pub(super) fn status(fleet: &Fleet, now: Instant) -> Status {
         address: service.address,
         pool: service.pool.name().to_string(),
         sessions: { &tally.listeners }
-            .get(&service.name)
+            .get(service.name())
             .map_or(0, |count| *count),
         leases: service.ports.in_use(),
         passive_ports_taken: service.ports.taken(),

@@ -37,8 +37,8 @@ pub async fn serve(
     let listener = match Listener::adopt(listener) {
         Ok(listener) => listener,
         Err(error) => {
-            let listener = &service.load().name;
-            tracing::error!(%listener, %error, "cannot accept clients: this host is short of memory");
+            let service = service.load();
+            tracing::error!(listener = %service.name(), %error, "cannot accept clients: this host is short of memory");
             return;
         }
     };
@@ -86,7 +86,7 @@ pub async fn serve(
 fn tell_short(service: &Service, error: &io::Error) {
     if let Some(suppressed) = service.shortages.pass(Instant::now()) {
         tracing::error!(
-            listener = %service.name, %error, suppressed,
+            listener = %service.name(), %error, suppressed,
             "cannot accept clients, they wait; if there are too many open files, raise the limit or lower \
              limits.sessions"
         );
@@ -186,7 +186,7 @@ fn refuse(
     now: Instant,
 ) {
     service.listener.session_refused(refusal);
-    { &service.gate }.tell_refused(client, &service.name, refusal, now);
+    { &service.gate }.tell_refused(client, service.name(), refusal, now);
     let parting = if refusal == Refusal::Denied {
         SockRef::from(stream).set_linger(Some(Duration::ZERO))
     } else {

@@ -290,7 +290,7 @@ impl SessionRecord {
         transfers.write(&Transfer {
             session: self.entry.id,
             client: origin.client,
-            listener: &self.service.name,
+            listener: self.service.name(),
             vip: origin.vip,
             pool: self.service.pool.name(),
             backend: self.backend_name(),
@@ -349,11 +349,11 @@ impl SessionRecord {
         let view = self.entry.view().clone();
         self.service
             .metrics
-            .session_ended(&self.service.name, pool, backend, ending);
+            .session_ended(self.service.name(), pool, backend, ending);
         tracing::info!(
             session = self.entry.id,
             client = %InOnePiece(self.entry.origin.client),
-            listener = %self.service.name,
+            listener = %self.service.name(),
             vip = %InOnePiece(self.entry.origin.vip),
             pool = %pool,
             backend = self.backend_name(),

@@ -21,9 +21,7 @@ use crate::telemetry::transfer_log::TransferLog;
 
 /// One listener's share of the configuration, its passive ports and its pool.
 pub struct Service {
-    /// The address of the listener as configured: its name in metrics and logs.
-    pub name: Arc<str>,
-    /// What its sessions say of it to others.
+    /// What it and its pool are called in metrics and logs.
     pub(super) names: Arc<Names>,
     /// Where clients connect.
     pub address: SocketAddr,
@@ -134,10 +132,9 @@ impl Service {
         Self {
             listener: process.metrics.listener(&name),
             names: Arc::new(Names {
-                listener: Arc::clone(&name),
+                listener: name,
                 pool: Arc::clone(pool.pool.name()),
             }),
-            name,
             address: listener.address,
             settings: Arc::new(settings),
             backend_peers_refused: before.map_or_else(Arc::default, |before| {
@@ -162,6 +159,11 @@ impl Service {
             metrics: Arc::clone(&process.metrics),
             transfers: process.transfers.clone(),
         }
+    }
+
+    /// The address of the listener as configured: its name in metrics and logs.
+    pub fn name(&self) -> &Arc<str> {
+        &self.names.listener
     }
 
     /// Writes what is known only by looking into the gauges: before every scrape.
