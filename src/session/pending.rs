@@ -115,9 +115,11 @@ pub(super) struct Asked {
 }
 
 impl Pending {
-    /// Gives back what nothing stands in.
+    /// Gives back what nothing stands in, as new.
     pub(super) fn give_back(&mut self) -> Option<Box<Asked>> {
-        self.0.take_if(|asked| asked.queue.is_empty())
+        let mut asked = self.0.take_if(|asked| asked.queue.is_empty())?;
+        asked.settle();
+        Some(asked)
     }
 
     /// Takes what the next command is to stand in.
