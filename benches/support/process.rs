@@ -95,7 +95,7 @@ impl Drop for Process {
         if self.ended().is_ok_and(|status| status.is_some()) {
             return;
         }
-        // One that is profiled writes down what it has counted (deploy/profile.sh).
+        // One that is profiled writes down what it has counted (benches/profile.sh).
         self.signal(Signal::SIGTERM);
         let deadline = Instant::now() + GRACE;
         while Instant::now() < deadline {

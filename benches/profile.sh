@@ -2,11 +2,11 @@
 # Profiles ftplb at work, for a compiler that then knows its busy ways: profile-guided optimisation. Sessions and small
 # files take less processor time with it (docs/performance.md).
 #
-#   deploy/profile.sh [OPTIONS]
+#   benches/profile.sh
 #
-# Builds ftplb with counters in it, has the bench `soak` work with it for a minute, and says which RUSTFLAGS a build takes
-# to make use of what was counted. The counts fit the same sources, compiler and OPTIONS only: --target,
-# --no-default-features and the like, as that build has them. What does not fit is built as without.
+# Builds ftplb with counters in it, has the bench `soak` work with it for a minute, and says which RUSTFLAGS a bench takes
+# to make use of what was counted. The counts fit the same sources and compiler, and what `cargo bench` builds: what
+# `cargo build` makes has other features of tokio, so that nearly no count is found, and is as without.
 #
 # Needs `llvm-profdata`, of the compiler (`rustup component add llvm-tools`) or not much older (Debian: llvm-19).
 #
@@ -32,9 +32,9 @@ rm -rf "$counts"
 mkdir -p "$counts"
 chmod 1777 "$counts"
 export RUSTFLAGS="-Cprofile-generate=$counts" CARGO_TARGET_DIR="$folder"
-cargo bench --locked "$@" --bench soak --no-run
+cargo bench --locked --bench soak --no-run
 # Programs of the build, which have counted themselves.
 rm -f "$counts"/*
-LLVM_PROFILE_FILE=$folder/bench.profraw cargo bench --locked "$@" --bench soak -- --minutes 1 >&2
+LLVM_PROFILE_FILE=$folder/bench.profraw cargo bench --locked --bench soak -- --minutes 1 >&2
 "$tool" merge --sparse --output "$folder/ftplb.profdata" "$counts"/*.profraw
 echo "RUSTFLAGS=-Cprofile-use=$folder/ftplb.profdata"
