@@ -239,7 +239,7 @@ impl Session {
         }
     }
 
-    /// Since when the backend has greeted, while the session is open.
+    /// Since when the session is open: the backend has greeted then, or agreed to begin anew (REIN).
     pub fn greeted(&self) -> Option<Instant> {
         match self.phase {
             State::Open { greeted } => Some(greeted),
