@@ -60,7 +60,7 @@ async fn a_client_that_goes_on_sending_after_the_end_is_not_waited_for_longer() 
     let ended = tokio::spawn(driver);
     let mut sends_for = async |time: Duration| {
         for _ in 0..TURNS {
-            while client.write(&[b'x'; 1 << 16]).is_ok() {}
+            while client.write(&[b'x'; 1 << 14]).is_ok() {}
             tokio::time::advance(time / TURNS).await;
         }
         ended.is_finished()
