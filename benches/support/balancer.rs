@@ -11,6 +11,7 @@ use std::{env, fs, thread};
 use anyhow::{Context as _, bail};
 use tempfile::TempDir;
 
+use super::ftplb;
 use super::group::MemoryGroup;
 use super::process::{self, Process};
 use super::system::{self, System};
@@ -113,7 +114,7 @@ pub(crate) fn version(system: System) -> Option<String> {
 fn program(system: System) -> Option<PathBuf> {
     let name = match system {
         System::Direct | System::Nat => return None,
-        System::Ftplb => return Some(env!("CARGO_BIN_EXE_ftplb").into()),
+        System::Ftplb => return Some(ftplb::program()),
         System::Haproxy | System::HaproxySplice => "haproxy",
         System::Nginx => "nginx",
     };

@@ -3,9 +3,9 @@
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::{env, fs, thread};
 
 use anyhow::{Context as _, bail, ensure};
 use tempfile::TempDir;
@@ -49,7 +49,7 @@ impl Ftplb {
         fs::write(&file, setup.toml(address, admin, folder.path())?)?;
         // A user of its own may not be let into the folder of the build.
         let program = folder.path().join("ftplb");
-        fs::copy(env!("CARGO_BIN_EXE_ftplb"), &program)?;
+        fs::copy(self::program(), &program)?;
         let descriptors = setup.descriptors.to_string();
         // The shell sets the limit and becomes ftplb.
         let arguments: [&OsStr; 6] = [
@@ -131,6 +131,12 @@ impl Setup<'_> {
         }
         Ok(text)
     }
+}
+
+/// The program that is watched: that of `FTPLB` in the environment, or what was built with the benches. The latter
+/// has the features of development dependencies, which is neither what users build nor what their profile fits.
+pub(crate) fn program() -> PathBuf {
+    env::var_os("FTPLB").map_or_else(|| env!("CARGO_BIN_EXE_ftplb").into(), PathBuf::from)
 }
 
 /// The user that it runs as where that can be. It needs no name.
