@@ -16,6 +16,7 @@
 //! What it deliberately does not do: it knows no options, and whether closing means FIN or RST.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -43,20 +44,30 @@ impl Connection {
 
     /// Connects `socket`, which does not block, to `peer`.
     pub async fn connect(socket: Socket, peer: SocketAddr) -> io::Result<Self> {
-        match socket.connect(&peer.into()) {
-            Err(error) if error.raw_os_error() != Some(EINPROGRESS) => return Err(error),
-            _ => {}
-        }
-        let connection = Self::new(socket.into())?;
-        let has_failed = {
-            let mut guard = connection.0.writable().await?;
-            guard.retain_ready();
-            guard.ready().is_write_closed()
-        };
-        if has_failed && let Some(error) = connection.socket().take_error()? {
-            return Err(error);
-        }
+        let connection = Self::begin(socket, peer)?;
+        poll_fn(|cx| connection.poll_stands(cx)).await?;
         Ok(connection)
+    }
+
+    /// Begins to connect `socket`, which does not block, to `peer`. It is to be waited for, see
+    /// [`Connection::poll_stands`].
+    pub fn begin(socket: Socket, peer: SocketAddr) -> io::Result<Self> {
+        match socket.connect(&peer.into()) {
+            Err(error) if error.raw_os_error() != Some(EINPROGRESS) => Err(error),
+            _ => Self::new(socket.into()),
+        }
+    }
+
+    /// Ready when a connection that was begun stands, or can not.
+    pub fn poll_stands(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut guard = ready!(self.0.poll_write_ready(cx))?;
+        guard.retain_ready();
+        if guard.ready().is_write_closed()
+            && let Some(error) = self.socket().take_error()?
+        {
+            return Poll::Ready(Err(error));
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Hands the connection to those who want a stream of tokio's own.
@@ -147,18 +158,42 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// Where connections come in, of whom the runtime does not tell: somebody asks when one may have come.
+pub struct QuietListener(mio::net::TcpListener);
+
+impl QuietListener {
+    /// Of a socket that listens and does not block.
+    pub fn new(socket: Socket) -> Self {
+        Self(mio::net::TcpListener::from_std(socket.into()))
+    }
+
+    /// Accepts one that has come already; `WouldBlock` if there is none.
+    pub fn accept_now(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        accept(&self.0)
+    }
+
+    /// Gives it into the runtime's care. What has come by then is told of. On an error it goes on listening.
+    pub fn watch(self) -> Result<Listener, (Self, io::Error)> {
+        #[expect(
+            deprecated,
+            reason = "as for a connection: the listener keeps its descriptor to itself"
+        )]
+        let watched = AsyncFd::try_with_interest(self.0, Interest::READABLE);
+        watched.map(Listener).map_err(|error| {
+            let (quiet, error) = error.into_parts();
+            (Self(quiet), error)
+        })
+    }
+}
+
 /// Where connections come in.
 pub struct Listener(AsyncFd<mio::net::TcpListener>);
 
 impl Listener {
     /// Takes a socket that listens and does not block into the runtime's care.
     pub fn new(socket: Socket) -> io::Result<Self> {
-        let listener = mio::net::TcpListener::from_std(socket.into());
-        #[expect(
-            deprecated,
-            reason = "as for a connection: the listener keeps its descriptor to itself"
-        )]
-        AsyncFd::with_interest(listener, Interest::READABLE).map(Self)
+        let watched = QuietListener::new(socket).watch();
+        watched.map_err(|(_, error)| error)
     }
 
     /// Takes over a listener of tokio's.
@@ -179,13 +214,12 @@ impl Listener {
 
     /// Accepts a stream for a runtime that is yet to be chosen. Cancelled, it has accepted none.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        std::future::poll_fn(|cx| self.poll_accept_stream(cx)).await
+        poll_fn(|cx| self.poll_accept_stream(cx)).await
     }
 
     /// Accepts one that has come already; `WouldBlock` if there is none, whatever the runtime knows.
     pub fn accept_now(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) = self.0.get_ref().accept()?;
-        Ok((stream.into(), peer))
+        accept(self.0.get_ref())
     }
 
     fn poll_accept_stream(
@@ -194,9 +228,8 @@ impl Listener {
     ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         loop {
             let mut guard = ready!(self.0.poll_read_ready(cx))?;
-            if let Ok(accepted) = guard.try_io(|listener| listener.get_ref().accept()) {
-                let (stream, peer) = accepted?;
-                return Poll::Ready(Ok((stream.into(), peer)));
+            if let Ok(accepted) = guard.try_io(|listener| accept(listener.get_ref())) {
+                return Poll::Ready(accepted);
             }
         }
     }
@@ -211,6 +244,17 @@ impl AsFd for Listener {
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.get_ref().fmt(f)
+    }
+}
+
+/// Accepts a stream that does not block. One that failed while it was queued is passed over: accept(2) reports what
+/// is wrong with the network of the connection it would return.
+fn accept(listener: &mio::net::TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    loop {
+        match listener.accept() {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            accepted => return accepted.map(|(stream, peer)| (stream.into(), peer)),
+        }
     }
 }
 

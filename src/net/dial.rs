@@ -1,7 +1,8 @@
 //! Connecting: to a backend's control and data ports, to a client in active mode, and the listener on
 //! which a backend in active mode connects.
 //!
-//! Every dial has a deadline, that of a control connection by its session. Data connections become [`Leg`]s, which reset unless they are finished.
+//! Every dial has a deadline, that of a session's connections by the session. Data connections become [`Leg`]s, which reset unless
+//! they are finished.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +13,6 @@ use std::time::Duration;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::alarm;
@@ -35,10 +35,10 @@ pub async fn stream(
     backend: SocketAddr,
     source: Option<IpAddr>,
     timeout: Duration,
-) -> io::Result<TcpStream> {
-    within(timeout, control(backend, source))
-        .await?
-        .into_stream()
+) -> io::Result<tokio::net::TcpStream> {
+    let connected = alarm::before(Instant::now() + timeout, control(backend, source)).await;
+    let connected = connected.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
+    connected?.into_stream()
 }
 
 /// A socket that is bound to `source` and a port of the kernel's choice, and its address: known before it
@@ -52,51 +52,56 @@ pub fn bound(source: IpAddr) -> io::Result<(Socket, SocketAddr)> {
     Ok((socket, normalise_socket(address)))
 }
 
-/// Connects to a backend's passive data port from `source`, the address that the backend knows from the
-/// control connection: it refuses others (P15).
-pub async fn backend_data(
-    address: SocketAddr,
-    source: IpAddr,
-    timeout: Duration,
-) -> io::Result<Leg> {
-    let socket = open(address)?;
-    leg::prepare(&socket)?;
-    bind_address(&socket, source)?;
-    let connect = Connection::connect(socket, address);
-    within(timeout, connect).await.map(Leg::new)
-}
+/// A leg that is being dialled, from the moment that it was asked for: its first segment goes out ahead of
+/// whatever is said about it afterwards. The deadline is its owner's.
+pub struct LegDial(Option<io::Result<Connection>>);
 
-/// Connects to the data port of a client in active mode from `source`, the virtual IP and the port below
-/// the control port (A7). When that port can not be had, or is in use towards this very client, any other
-/// port of the same address serves, unless `strict` (A8).
-pub async fn client_data(
-    client: SocketAddr,
-    source: SocketAddr,
-    strict: bool,
-    timeout: Duration,
-) -> io::Result<Leg> {
-    let connect = async {
-        match from_port(client, source).await {
+impl LegDial {
+    /// Connects to a backend's passive data port from `source`, the address that the backend knows from the
+    /// control connection: it refuses others (P15).
+    pub fn to_backend(address: SocketAddr, source: IpAddr) -> Self {
+        Self(Some(from_address(address, source)))
+    }
+
+    /// Connects to the data port of a client in active mode from `source`, the virtual IP and the port below
+    /// the control port (A7). When that port can not be had, or is in use towards this very client, any other
+    /// port of the same address serves, unless `strict` (A8).
+    pub fn to_client(client: SocketAddr, source: SocketAddr, strict: bool) -> Self {
+        Self(Some(match from_port(client, source) {
             Err(error) if !strict && is_port_taken(&error) => {
                 tracing::debug!(%error, %source, "active data connection from another port");
-                let socket = open(client)?;
-                leg::prepare(&socket)?;
-                bind_address(&socket, source.ip())?;
-                Connection::connect(socket, client).await
+                from_address(client, source.ip())
             }
             result => result,
+        }))
+    }
+
+    /// The leg, once.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Leg>> {
+        if let Some(Ok(connection)) = &self.0 {
+            ready!(connection.poll_stands(cx))?;
         }
-    };
-    within(timeout, connect).await.map(Leg::new)
+        match self.0.take() {
+            Some(connection) => Poll::Ready(connection.map(Leg::new)),
+            None => Poll::Pending,
+        }
+    }
 }
 
-async fn from_port(client: SocketAddr, source: SocketAddr) -> io::Result<Connection> {
+fn from_address(peer: SocketAddr, source: IpAddr) -> io::Result<Connection> {
+    let socket = open(peer)?;
+    leg::prepare(&socket)?;
+    bind_address(&socket, source)?;
+    Connection::begin(socket, peer)
+}
+
+fn from_port(client: SocketAddr, source: SocketAddr) -> io::Result<Connection> {
     let socket = open(client)?;
     leg::prepare(&socket)?;
     // Every socket on port 20 needs it, or the second bind is refused (A8).
     socket.set_reuse_address(true)?;
     socket.bind(&source.into())?;
-    Connection::connect(socket, client).await
+    Connection::begin(socket, client)
 }
 
 /// Whether the source port is to blame: it is privileged, or bound without sharing, or connected from it
@@ -126,14 +131,6 @@ fn bind_address(socket: &Socket, source: IpAddr) -> io::Result<()> {
     };
     let address = SocketAddr::new(source, 0);
     socket.bind(&address.into()).map_err(unbound)
-}
-
-async fn within<T>(
-    timeout: Duration,
-    connect: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
-    let connected = alarm::before(Instant::now() + timeout, connect).await;
-    connected.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Where a backend in active mode connects, once (A4).
@@ -168,26 +165,12 @@ impl BackendListener {
     /// Waits for the backend. Others are reset and do not count. Drop the listener when it is ready.
     pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Leg>> {
         loop {
-            let (stream, peer) = ready!(poll_arrival(&self.listener, cx))?;
+            let (stream, peer) = ready!(self.listener.poll_accept(cx))?;
             if normalise_socket(peer).ip() == self.backend {
                 return Poll::Ready(Ok(Leg::new(stream)));
             }
             tracing::debug!(%peer, backend = %self.backend, "foreign data connection reset");
             self.refused.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-/// Accepts a connection. One that failed while it was queued is passed over.
-pub(super) fn poll_arrival(
-    listener: &Listener,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<(Connection, SocketAddr)>> {
-    loop {
-        match ready!(listener.poll_accept(cx)) {
-            // accept(2) reports what is wrong with the network of the connection it would return.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            result => return Poll::Ready(result),
         }
     }
 }

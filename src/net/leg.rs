@@ -36,21 +36,22 @@ use super::connection::Connection;
 pub struct Leg {
     /// Shared with `fault` only, which borrows it across polls.
     stream: Arc<Connection>,
-    /// Waits for `EPOLLERR`. Done once it has fired.
-    fault: Option<Fault>,
+    fault: Fault,
 }
 
-type Fault = Pin<Box<dyn Future<Output = io::Result<Ready>> + Send + Sync>>;
+/// The wait for `EPOLLERR`, which hardly any leg needs.
+enum Fault {
+    Unasked,
+    Awaited(Pin<Box<dyn Future<Output = io::Result<Ready>> + Send + Sync>>),
+    Told,
+}
 
 impl Leg {
     /// A leg over `stream`, whose socket, or the listener that it came from, went through [`prepare`].
     pub(super) fn new(stream: Connection) -> Self {
-        let stream = Arc::new(stream);
-        let watched = Arc::clone(&stream);
-        let fault: Fault = Box::pin(async move { watched.heard(Interest::ERROR).await });
         Self {
-            stream,
-            fault: Some(fault),
+            stream: Arc::new(stream),
+            fault: Fault::Unasked,
         }
     }
 
@@ -105,11 +106,16 @@ impl Leg {
     /// that its direction will never end in order. An error that a read or a write already got is not
     /// told again.
     pub(super) fn poll_fault(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let Some(fault) = &mut self.fault else {
+        if matches!(self.fault, Fault::Unasked) {
+            let stream = Arc::clone(&self.stream);
+            let heard = async move { stream.heard(Interest::ERROR).await };
+            self.fault = Fault::Awaited(Box::pin(heard));
+        }
+        let Fault::Awaited(heard) = &mut self.fault else {
             return Poll::Pending;
         };
-        let ready = ready!(fault.as_mut().poll(cx));
-        self.fault = None;
+        let ready = ready!(heard.as_mut().poll(cx));
+        self.fault = Fault::Told;
         match ready.and_then(|_| self.stream.socket().take_error()) {
             Ok(Some(error)) | Err(error) => Poll::Ready(error),
             Ok(None) => Poll::Pending,

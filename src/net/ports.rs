@@ -2,8 +2,8 @@
 //!
 //! A lease is (virtual IP, port, client) (design decision 4). While the peer check is strict, one
 //! listening port serves many clients, because the address of a connection tells whose it is (P18).
-//! Then whoever accepts, sorts: each waiting lease polls the shared listener, and hands what it got to
-//! the lease it belongs to.
+//! Then whoever accepts, sorts: each lease that is polled polls the shared listener, and hands what it got to
+//! the lease it belongs to. What is queued when another lease joins came before it and is not its (K6).
 //!
 //! ```text
 //!   lease() ─▶ waiting ── own connection accepted ─▶ used up (the port is free for others at once)
@@ -18,7 +18,8 @@
 //!
 //! # Locks
 //! The table says who waits where, and is locked for that only: no system call is made and no waker runs while it
-//! is. Each port has a lock of its own, under which it is opened, polled and closed. Nobody holds both:
+//! is. Each port has a lock of its own, under which it is opened, polled, made known to the runtime and closed. Nobody
+//! holds both:
 //!
 //! ```text
 //!   enter the room (table) ─▶ open it, if it is not (port)         the newcomer finds it open, or opens it again
@@ -45,6 +46,7 @@ use self::port::Port;
 pub use self::quarantine::Key;
 use self::room::Slot;
 use self::table::{Rules, Table};
+use super::connection::Connection;
 use super::leg::Leg;
 use super::socket::{normalise, normalise_socket};
 use crate::config::PeerCheck;
@@ -252,6 +254,10 @@ impl PassivePorts {
         address: SocketAddr,
         slot: &Arc<Slot>,
     ) -> Result<Option<Arc<Port>>, LeaseError> {
+        let known = self.table().port(address);
+        if let Some(port) = known {
+            self.sort_queue(&port);
+        }
         let Some(port) = self.table().enter(address, slot) else {
             return Ok(None);
         };
@@ -291,23 +297,38 @@ impl PassivePorts {
             if !port.room.holds(slot) {
                 return Poll::Ready(Ok(()));
             }
-            let (stream, peer) = ready!(port.poll_arrival())?;
-            let peer = normalise_socket(peer).ip();
-            // Not in the condition, for the table would stay locked.
-            let owner = self.table().take_out(port, peer);
-            if let Some(owner) = owner {
-                self.close_if_unused(port);
-                if let Some(waker) = owner.serve(stream) {
-                    waker.wake();
-                }
-            } else {
-                tracing::debug!(%peer, address = %port.address, "foreign data connection reset");
-                self.refused.fetch_add(1, Ordering::Relaxed);
-            }
+            let arrival = ready!(port.poll_arrival())?;
+            self.sort(port, arrival);
         }
         // A flood of strangers: other tasks first.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Sorts what has come to `port` by now. Errors are told to those who wait there.
+    fn sort_queue(&self, port: &Arc<Port>) {
+        for _ in 0..ACCEPTS {
+            let Poll::Ready(Ok(arrival)) = port.poll_arrival() else {
+                return;
+            };
+            self.sort(port, arrival);
+        }
+    }
+
+    /// Gives a connection to the lease that it belongs to, or resets it.
+    fn sort(&self, port: &Arc<Port>, (stream, peer): (Connection, SocketAddr)) {
+        let peer = normalise_socket(peer).ip();
+        // Not in the condition, for the table would stay locked.
+        let owner = self.table().take_out(port, peer);
+        if let Some(owner) = owner {
+            self.close_if_unused(port);
+            if let Some(waker) = owner.serve(stream) {
+                waker.wake();
+            }
+        } else {
+            tracing::debug!(%peer, address = %port.address, "foreign data connection reset");
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -360,7 +381,7 @@ const NO_SESSION: u64 = 0;
 /// Random draws before every port is looked at: enough unless nine of ten ports are taken.
 const TRIES: usize = 32;
 
-/// Connections sorted in one poll.
+/// Connections sorted at once: half of what the kernel queues.
 const ACCEPTS: usize = 32;
 
 #[cfg(test)]

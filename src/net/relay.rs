@@ -98,6 +98,12 @@ impl Relay {
         }
     }
 
+    /// Whether it has a timer, as from the beginning. Without one nothing is cut for standing still, until its owner
+    /// has it mind the time and polls it.
+    pub fn mind_time(&mut self, does: bool) {
+        self.flow.is_timed = does;
+    }
+
     /// While the backend has not finished, the client's FIN is not handed on before
     /// [`Relay::trust_client_end`]; [`RelayEvent::AtClientEnd`] asks for it.
     pub fn ask_at_client_end(&mut self) {
@@ -170,6 +176,7 @@ struct Flow {
     to_client: Pump,
     idle: Duration,
     timer: IdleTimer,
+    is_timed: bool,
 }
 
 /// `Break` when it is over.
@@ -182,6 +189,7 @@ impl Flow {
             to_client: Pump::new(splicing),
             idle,
             timer: IdleTimer::new(),
+            is_timed: true,
         }
     }
 
@@ -211,6 +219,9 @@ impl Flow {
         }
         if self.moved() != before {
             self.timer.touch();
+        }
+        if !self.is_timed {
+            return Poll::Pending;
         }
         let limit = if self.awaits_only_the_client() {
             self.idle.min(LINGER)

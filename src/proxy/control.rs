@@ -96,7 +96,7 @@ impl Driver {
         view.set_transfer(session.transfer());
     }
 
-    fn handle(&mut self, event: Event, now: Instant) {
+    pub(super) fn handle(&mut self, event: Event, now: Instant) {
         match event {
             Event::AtClientEnd(id) => self.on_client_end(id, now),
             Event::EndDoubt(id) => self.end_doubt(id, now),
@@ -120,6 +120,9 @@ impl Driver {
                     .map(|c| c.moved().to_client + c.moved().to_backend);
                 self.session.on_deadline(now, moved.sum());
             }
+            // Minded after every event.
+            Event::DataDue => {}
+            Event::GuardBackend => self.guard_backend(),
             Event::Room => self.on_room(now),
             Event::Order(order) => self.session.on_order(order, now),
         }
@@ -141,11 +144,11 @@ impl Driver {
                         backend.shut_after_flush();
                     }
                 }
-                Action::Lease(id) => self.lease(id),
-                Action::Listen(id) => self.listen(id),
-                Action::DialBackend(id, port) => self.dial_backend(id, port),
-                Action::DialClient(id, target) => self.dial_client(id, target),
-                Action::Relay(id) => self.relay(id),
+                Action::Lease(id) => self.lease(id, now),
+                Action::Listen(id) => self.listen(id, now),
+                Action::DialBackend(id, port) => self.dial_backend(id, port, now),
+                Action::DialClient(id, target) => self.dial_client(id, target, now),
+                Action::Relay(id) => self.relay(id, now),
                 Action::DistrustEnd(id) => {
                     if let Some(connection) = self.connection(id) {
                         connection.distrust_end();
@@ -242,17 +245,23 @@ impl Future for Driver {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // Before anything is read: a party that never stops to speak leaves no time for it later.
+        let mut first = self.poll_flush(cx);
         while !self.record.has_ended() {
-            // One that has just begun is at work: a backend is to be picked.
-            let event = if self.session.is_at_rest() {
-                Some(ready!(self.poll_event(cx)))
-            } else {
-                None
+            let event = match std::mem::replace(&mut first, Poll::Pending) {
+                Poll::Ready(event) => Some(event),
+                // One that has just begun is at work: a backend is to be picked.
+                Poll::Pending if !self.session.is_at_rest() => None,
+                Poll::Pending => Some(ready!(self.poll_event(cx))),
             };
             let now = Instant::now();
             if let Some(event) = event {
                 self.session.resume(WORKSPACE.take());
+                if matches!(event, Event::Client(_) | Event::Deadline) {
+                    self.meet_clients(now, cx);
+                }
                 self.handle(event, now);
+                self.mind_time_of_data(now);
             }
             self.go_on(now);
         }

@@ -7,17 +7,23 @@
 //! ```
 //! The session machine says when to go on; here it is only done. Dropping a connection at any stage
 //! closes its listener and resets its legs (design decision 5).
+//!
+//! # Youth
+//! Most data connections live for some milliseconds. While one is young, nobody is told that its client has connected:
+//! that is asked when the client says something next, which is commonly the transfer command. Nor has it a timer of its
+//! own. All that costs a registration, with the kernel or with the runtime, and only what lasts needs it: it is made good
+//! when [`DataConnection::due`] has come, of which the session's own alarm tells.
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
 use crate::ending::{Ending, Moved, Phase, Side};
-use crate::net::dial::BackendListener;
+use crate::net::dial::{BackendListener, LegDial};
 use crate::net::host;
 use crate::net::leg::Leg;
 use crate::net::ports::Lease;
@@ -29,6 +35,8 @@ use crate::telemetry::metrics::Running;
 pub(super) struct DataConnection {
     pub(super) id: DataId,
     stage: Stage,
+    /// None when it is not young any more.
+    young_until: Option<Instant>,
     /// Until when the client's FIN is not passed on.
     doubt: Option<Pin<Box<Sleep>>>,
 }
@@ -43,11 +51,12 @@ pub(super) enum Happened {
     DialFailed(Side, io::Error),
 }
 
-/// A dial under way.
-pub(super) type Dial = Pin<Box<dyn Future<Output = io::Result<Leg>> + Send>>;
-
 enum Stage {
-    Leased(Lease),
+    Leased {
+        lease: Lease,
+        /// Whether the client is awaited, and not only expected.
+        is_awaited: bool,
+    },
     Listening(BackendListener),
     /// One leg stands.
     First(Leg),
@@ -55,7 +64,8 @@ enum Stage {
     Dialling {
         side: Side,
         other: Option<Leg>,
-        dial: Dial,
+        dial: LegDial,
+        until: Instant,
     },
     Both {
         client: Leg,
@@ -71,45 +81,95 @@ enum Stage {
 }
 
 impl DataConnection {
-    pub(super) fn leased(id: DataId, lease: Lease) -> Self {
-        Self {
-            id,
-            stage: Stage::Leased(lease),
-            doubt: None,
-        }
+    pub(super) fn leased(id: DataId, lease: Lease, now: Instant) -> Self {
+        let stage = Stage::Leased {
+            lease,
+            is_awaited: false,
+        };
+        Self::at(stage, id, now)
     }
 
-    pub(super) fn listening(id: DataId, listener: BackendListener) -> Self {
-        Self {
-            id,
-            stage: Stage::Listening(listener),
-            doubt: None,
-        }
+    pub(super) fn listening(id: DataId, listener: BackendListener, now: Instant) -> Self {
+        Self::at(Stage::Listening(listener), id, now)
     }
 
     /// A connection of which nothing stands yet.
-    pub(super) fn new(id: DataId) -> Self {
+    pub(super) fn new(id: DataId, now: Instant) -> Self {
+        Self::at(Stage::Over, id, now)
+    }
+
+    fn at(stage: Stage, id: DataId, now: Instant) -> Self {
         Self {
             id,
-            stage: Stage::Over,
+            stage,
+            young_until: Some(now + YOUTH),
             doubt: None,
         }
     }
 
-    /// Dials the leg of `side`.
-    pub(super) fn dial(&mut self, side: Side, dial: Dial) {
+    /// When [`Self::mind_time`] is to be called, and the connection to be polled after it.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let dial = match self.stage {
+            Stage::Dialling { until, .. } => Some(until),
+            _ => None,
+        };
+        [self.young_until, dial].into_iter().flatten().min()
+    }
+
+    /// Ends its youth, and a dial that takes too long, if it is time.
+    pub(super) fn mind_time(&mut self, now: Instant) -> Option<Happened> {
+        if self.young_until.is_some_and(|until| until <= now) {
+            self.young_until = None;
+            self.await_client();
+            if let Stage::Relaying { relay, .. } = &mut self.stage {
+                relay.mind_time(true);
+            }
+        }
+        let Stage::Dialling { side, until, .. } = self.stage else {
+            return None;
+        };
+        (until <= now).then(|| {
+            self.stage = Stage::Over;
+            Happened::DialFailed(side, io::ErrorKind::TimedOut.into())
+        })
+    }
+
+    /// Whether bytes have been moving for longer than a small file takes.
+    pub(super) fn has_lasted(&self) -> bool {
+        self.young_until.is_none() && self.is_relaying()
+    }
+
+    /// The client may have connected by now, or will soon. False when none is expected.
+    pub(super) fn await_client(&mut self) -> bool {
+        if let Stage::Leased { is_awaited, .. } = &mut self.stage {
+            *is_awaited = true;
+            return true;
+        }
+        false
+    }
+
+    /// Waits for the leg of `side` until then.
+    pub(super) fn dial(&mut self, side: Side, dial: LegDial, until: Instant) {
         let other = match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::First(leg) => Some(leg),
             _ => None,
         };
-        self.stage = Stage::Dialling { side, other, dial };
+        self.stage = Stage::Dialling {
+            side,
+            other,
+            dial,
+            until,
+        };
     }
 
-    /// Relays between the legs, and is counted as `running` meanwhile. It is cut when no byte moves for `idle`.
-    pub(super) fn relay(&mut self, idle: Duration, running: Option<Running>) {
+    /// Relays between the legs, and is counted as `running` meanwhile. It is cut when no byte moves for `idle`. It is
+    /// young anew: over a distance the youth of the lease is over by now.
+    pub(super) fn relay(&mut self, idle: Duration, running: Option<Running>, now: Instant) {
         if let Stage::Both { client, backend } = std::mem::replace(&mut self.stage, Stage::Over) {
             let mut relay = Box::new(Relay::new(client, backend, idle));
             relay.ask_at_client_end();
+            relay.mind_time(false);
+            self.young_until = Some(now + YOUTH);
             self.stage = Stage::Relaying {
                 relay,
                 _running: running,
@@ -149,7 +209,7 @@ impl DataConnection {
     /// The passive port that is promised to the client, until it has come.
     pub(super) fn promised_port(&self) -> Option<SocketAddr> {
         match &self.stage {
-            Stage::Leased(lease) => Some(lease.address()),
+            Stage::Leased { lease, .. } => Some(lease.address()),
             _ => None,
         }
     }
@@ -169,10 +229,14 @@ impl DataConnection {
     /// The next thing that happens to it.
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Happened> {
         let (next, happened) = match &mut self.stage {
-            Stage::Leased(lease) => accepted(ready!(lease.poll_accept(cx))),
+            Stage::Leased { lease, is_awaited } if *is_awaited => {
+                accepted(ready!(lease.poll_accept(cx)))
+            }
             Stage::Listening(listener) => accepted(ready!(listener.poll_accept(cx))),
-            Stage::Dialling { side, other, dial } => {
-                let result = ready!(dial.as_mut().poll(cx));
+            Stage::Dialling {
+                side, other, dial, ..
+            } => {
+                let result = ready!(dial.poll(cx));
                 dialled(*side, other.take(), result)
             }
             Stage::Relaying { relay, .. } => match ready!(relay.poll_event(cx)) {
@@ -192,7 +256,9 @@ impl DataConnection {
                     (Stage::Over, Happened::Event(event))
                 }
             },
-            Stage::First(_) | Stage::Both { .. } | Stage::Over => return Poll::Pending,
+            Stage::Leased { .. } | Stage::First(_) | Stage::Both { .. } | Stage::Over => {
+                return Poll::Pending;
+            }
         };
         self.stage = next;
         Poll::Ready(happened)
@@ -228,3 +294,7 @@ fn dialled(side: Side, other: Option<Leg>, result: io::Result<Leg>) -> (Stage, H
     };
     (stage, Happened::Event(DataEvent::Dialled))
 }
+
+/// So long a data connection is young. A client that is near has connected and said what it wants by then, and a small
+/// file has been moved; a stranger who comes first waits for it at the longest (P12).
+const YOUTH: Duration = Duration::from_millis(100);

@@ -3,14 +3,16 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use crate::ending::{Moved, Side};
-use crate::net::dial::{self, BackendListener};
+use crate::net::dial::{BackendListener, LegDial};
 use crate::net::socket;
 use crate::proxy::control::Driver;
-use crate::proxy::data::{DataConnection, Dial};
+use crate::proxy::data::DataConnection;
 use crate::proxy::view::Origin;
+use crate::proxy::wait::Event;
 use crate::session::{DataEvent, DataId};
 
 impl Driver {
@@ -46,11 +48,10 @@ impl Driver {
         self.data.iter_mut().find(|connection| connection.id == id)
     }
 
-    pub(super) fn lease(&mut self, id: DataId) {
+    pub(super) fn lease(&mut self, id: DataId, now: Instant) {
         let Origin { client, vip, .. } = self.admission.entry.origin;
         let ip = self.service.data_ip(vip.ip());
         let (ports, session) = (&self.service.ports, self.admission.entry.id);
-        let now = Instant::now();
         // Checks come from one address, and those of frozen backends must not stand in the others' way.
         let leased = if self.service.pins.has(client) {
             ports.lease_anyway(ip, client.ip(), session)
@@ -63,7 +64,12 @@ impl Driver {
         let event = match leased {
             Ok(lease) => {
                 let address = lease.address();
-                self.data.push(DataConnection::leased(id, lease));
+                let mut connection = DataConnection::leased(id, lease, now);
+                if self.session.holds_lines() {
+                    // Its transfer command may have been read already: it says nothing more that would be a sign.
+                    connection.await_client();
+                }
+                self.data.push(connection);
                 DataEvent::Ready(address)
             }
             Err(error) => {
@@ -74,7 +80,35 @@ impl Driver {
         self.session.on_data(id, event, now);
     }
 
-    pub(super) fn listen(&mut self, id: DataId) {
+    /// Looks for a client that has connected to the port that it was promised. Done before what the client says is
+    /// handled, so that its leg comes first at the backend too, and before a deadline finds that nobody has come.
+    pub(super) fn meet_clients(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let mut meet = |connection: &mut DataConnection| {
+            if !connection.await_client() {
+                return None;
+            }
+            match connection.poll_event(cx) {
+                Poll::Ready(happened) => Some(Event::of(connection.id, happened)),
+                Poll::Pending => None,
+            }
+        };
+        while let Some(event) = self.data.iter_mut().find_map(&mut meet) {
+            self.handle(event, now);
+        }
+    }
+
+    /// After every event, for a party that never stops to speak keeps the alarm from being asked.
+    pub(super) fn mind_time_of_data(&mut self, now: Instant) {
+        let mut mind = |connection: &mut DataConnection| {
+            let happened = connection.mind_time(now)?;
+            Some(Event::of(connection.id, happened))
+        };
+        while let Some(event) = self.data.iter_mut().find_map(&mut mind) {
+            self.handle(event, now);
+        }
+    }
+
+    pub(super) fn listen(&mut self, id: DataId, now: Instant) {
         let opened = match (&self.seat, self.session.backend_local()) {
             (Some(seat), Some(local)) => {
                 let backend = socket::normalise(seat.pick.target.address.ip());
@@ -86,7 +120,7 @@ impl Driver {
         let event = match opened {
             Ok(listener) => {
                 let address = listener.address();
-                self.data.push(DataConnection::listening(id, listener));
+                self.data.push(DataConnection::listening(id, listener, now));
                 DataEvent::Ready(address)
             }
             Err(error) => {
@@ -94,48 +128,46 @@ impl Driver {
                 DataEvent::Unavailable
             }
         };
-        self.session.on_data(id, event, Instant::now());
+        self.session.on_data(id, event, now);
     }
 
-    pub(super) fn dial_backend(&mut self, id: DataId, port: u16) {
+    pub(super) fn dial_backend(&mut self, id: DataId, port: u16, now: Instant) {
         let (Some(seat), Some(local)) = (&self.seat, self.session.backend_local()) else {
-            return self
-                .session
-                .on_data(id, DataEvent::DialFailed, Instant::now());
+            return self.session.on_data(id, DataEvent::DialFailed, now);
         };
         let mut address = seat.pick.target.address;
         // P2: the address of the control connection, whatever the backend named.
         address.set_port(port);
-        let timeout = self.service.settings.timeouts.data_dial;
-        let dial: Dial = Box::pin(dial::backend_data(address, local, timeout));
+        let until = now + self.service.settings.timeouts.data_dial;
         if self.connection(id).is_none() {
-            self.data.push(DataConnection::new(id));
+            self.data.push(DataConnection::new(id, now));
         }
         if let Some(connection) = self.connection(id) {
-            connection.dial(Side::Backend, dial);
+            let dial = LegDial::to_backend(address, local);
+            connection.dial(Side::Backend, dial, until);
         }
     }
 
-    pub(super) fn dial_client(&mut self, id: DataId, target: SocketAddr) {
+    pub(super) fn dial_client(&mut self, id: DataId, target: SocketAddr, now: Instant) {
         let mut source = self.admission.entry.origin.vip;
         // A7, RFC 959 §5.2: from the port below the one the client connected to, 20 for 21.
         source.set_port(source.port().saturating_sub(1));
-        let timeout = self.service.settings.timeouts.data_dial;
+        let until = now + self.service.settings.timeouts.data_dial;
         let strict = self.service.strict_port20;
-        let dial: Dial = Box::pin(dial::client_data(target, source, strict, timeout));
         match self.connection(id) {
-            Some(connection) => connection.dial(Side::Client, dial),
-            None => self
-                .session
-                .on_data(id, DataEvent::DialFailed, Instant::now()),
+            Some(connection) => {
+                let dial = LegDial::to_client(target, source, strict);
+                connection.dial(Side::Client, dial, until);
+            }
+            None => self.session.on_data(id, DataEvent::DialFailed, now),
         }
     }
 
-    pub(super) fn relay(&mut self, id: DataId) {
+    pub(super) fn relay(&mut self, id: DataId, now: Instant) {
         let idle = self.service.data_idle();
         let running = self.record.running_transfer();
         if let Some(connection) = self.connection(id) {
-            connection.relay(idle, running);
+            connection.relay(idle, running, now);
         }
     }
 

@@ -59,8 +59,6 @@ pub async fn serve(
         });
         match begun {
             Ok(()) => {}
-            // The client was gone before its turn came.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tell_short(&service.load(), &error);
                 // Whoever waits in the backlog is not lost; trying at once would only burn CPU.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::ending::Side;
 use crate::net::connection::Connection;
 use crate::proxy::control::Driver;
-use crate::proxy::data::Happened;
+use crate::proxy::data::{DataConnection, Happened};
 use crate::proxy::dialling::YOUTH;
 use crate::session::{DataEvent, DataId, Input, Order};
 
@@ -21,34 +21,40 @@ pub(super) enum Event {
     Deadline,
     DialFailed(DataId, Side, io::Error),
     EndDoubt(DataId),
+    /// It is time for something of a data connection's.
+    DataDue,
+    /// The backend's control connection is to be kept alive.
+    GuardBackend,
     Order(Order),
     Room,
+}
+
+impl Event {
+    pub(super) fn of(id: DataId, happened: Happened) -> Self {
+        match happened {
+            Happened::Event(event) => Self::Data(id, event),
+            Happened::AtClientEnd => Self::AtClientEnd(id),
+            Happened::DialFailed(side, error) => Self::DialFailed(id, side, error),
+        }
+    }
 }
 
 impl Driver {
     /// Waits for the first event. Data comes before control: where both are there, the end of a transfer
     /// is seen before the reply to it.
+    ///
+    /// Commands are written at once. Replies are when nothing more is there to be written with them: the lines of one
+    /// are one segment, and so are a small file's 150 and 226. Beside a long transfer, which moves a lot in each turn,
+    /// they do not wait.
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        if let Poll::Ready(Err(_)) = self.client.poll_flush(cx) {
-            return Poll::Ready(Event::Client(Input::Reset));
+        self.poll_flush_backend(cx);
+        if self.data.iter().any(DataConnection::has_lasted)
+            && let Poll::Ready(event) = self.poll_flush(cx)
+        {
+            return Poll::Ready(event);
         }
-        if let Some(backend) = &mut self.backend {
-            // A backend that is gone may have left a last word; reading tells of its end.
-            let _flushed_or_gone = backend.poll_flush(cx);
-        }
-        for connection in &mut self.data {
-            match connection.poll_event(cx) {
-                Poll::Ready(Happened::Event(event)) => {
-                    return Poll::Ready(Event::Data(connection.id, event));
-                }
-                Poll::Ready(Happened::AtClientEnd) => {
-                    return Poll::Ready(Event::AtClientEnd(connection.id));
-                }
-                Poll::Ready(Happened::DialFailed(side, error)) => {
-                    return Poll::Ready(Event::DialFailed(connection.id, side, error));
-                }
-                Poll::Pending => {}
-            }
+        if let Poll::Ready(event) = self.poll_data(cx) {
+            return Poll::Ready(event);
         }
         self.show_moved();
         if let Poll::Ready(order) = self.admission.entry.poll_order(cx) {
@@ -69,36 +75,67 @@ impl Driver {
         self.poll_alarm(cx)
     }
 
-    /// O5: a party is read only while what it says can be passed on.
-    fn poll_parties(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
-        let limit = self.service.settings.limits.queued_bytes;
-        let client_has_room = self.client.outbox.len() < limit;
-        let mut backend_has_room = true;
-        if let Some(backend) = &mut self.backend {
-            backend_has_room = backend.outbox.len() < limit;
-            if client_has_room
-                && backend_has_room
-                && self.session.wants_backend()
-                && let Poll::Ready(input) = backend.poll_input(cx)
-            {
-                return Poll::Ready(Event::Backend(input));
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        for connection in &mut self.data {
+            if let Poll::Ready(happened) = connection.poll_event(cx) {
+                return Poll::Ready(Event::of(connection.id, happened));
             }
         }
-        if client_has_room
-            && backend_has_room
-            && self.session.wants_client()
+        Poll::Pending
+    }
+
+    /// Listens to the parties, then writes what waits for them. When that makes room, there is more to be heard.
+    fn poll_parties(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        loop {
+            let had_room = self.has_room();
+            if had_room && let Poll::Ready(event) = self.poll_inputs(cx) {
+                return Poll::Ready(event);
+            }
+            if let Poll::Ready(event) = self.poll_flush(cx) {
+                return Poll::Ready(event);
+            }
+            if had_room || !self.has_room() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// O5: a party is read only while what it says can be passed on, and answered.
+    fn has_room(&self) -> bool {
+        let limit = self.service.settings.limits.queued_bytes;
+        let parties = [Some(&self.client), self.backend.as_ref()];
+        { parties.into_iter().flatten() }.all(|party| party.outbox.len() < limit)
+    }
+
+    fn poll_inputs(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Some(backend) = &mut self.backend
+            && self.session.wants_backend()
+            && let Poll::Ready(input) = backend.poll_input(cx)
+        {
+            return Poll::Ready(Event::Backend(input));
+        }
+        if self.session.wants_client()
             && let Poll::Ready(input) = self.client.poll_input(cx)
         {
             return Poll::Ready(Event::Client(input));
         }
-        // Refusals of Telnet options may have been queued meanwhile.
-        for party in [Some(&mut self.client), self.backend.as_mut()]
-            .into_iter()
-            .flatten()
-        {
-            let _flushed_or_gone = party.poll_flush(cx);
-        }
         Poll::Pending
+    }
+
+    fn poll_flush_backend(&mut self, cx: &mut Context<'_>) {
+        if let Some(backend) = &mut self.backend {
+            // A backend that is gone may have left a last word; reading tells of its end.
+            let _flushed_or_gone = backend.poll_flush(cx);
+        }
+    }
+
+    /// Writes what waits for the parties. Ready when the client is found to have gone.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        self.poll_flush_backend(cx);
+        match self.client.poll_flush(cx) {
+            Poll::Ready(Err(_)) => Poll::Ready(Event::Client(Input::Reset)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        }
     }
 
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
@@ -108,22 +145,18 @@ impl Driver {
         }
         let is_mid_line = self.client.is_mid_line();
         self.session.note_mid_line(is_mid_line.then(Instant::now));
-        if let Some(greeted) = self.session.greeted()
-            && { self.backend.as_ref() }.is_some_and(|backend| !backend.is_guarded())
-        {
-            let until = greeted + YOUTH;
-            let first = self.session.deadline().map_or(until, |at| at.min(until));
-            ready!(self.alarm.poll(first.into(), cx));
-            if first < until {
-                return Poll::Ready(Event::Deadline);
-            }
-            self.guard_backend();
+        let unguarded = { self.backend.as_ref() }.is_some_and(|backend| !backend.is_guarded());
+        let guard = { self.session.greeted() }.filter(|_| unguarded);
+        let data = self.data.iter().filter_map(DataConnection::due);
+        let dates = [
+            (self.session.deadline(), Event::Deadline),
+            (guard.map(|greeted| greeted + YOUTH), Event::GuardBackend),
+            (data.min(), Event::DataDue),
+        ];
+        let dates = { dates.into_iter() }.filter_map(|(at, event)| at.map(|at| (at, event)));
+        match dates.min_by_key(|&(at, _)| at) {
+            Some((at, event)) => self.alarm.poll(at.into(), cx).map(|()| event),
+            None => Poll::Pending,
         }
-        let Some(deadline) = self.session.deadline() else {
-            return Poll::Pending;
-        };
-        self.alarm
-            .poll(deadline.into(), cx)
-            .map(|()| Event::Deadline)
     }
 }

@@ -211,6 +211,11 @@ impl Session {
         Some(workspace)
     }
 
+    /// Whether lines of the client wait that have been read.
+    pub fn holds_lines(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Whether the client may be read: what waits is within its bounds (O5).
     pub fn wants_client(&self) -> bool {
         let limits = &self.settings.limits;

@@ -120,8 +120,8 @@ fn decision_5_upload_of_a_client_reset_unread_is_cut() {
 fn decision_5_end_of_a_long_upload_is_in_doubt_for_longer() {
     let table = Table::greeted();
     let ip = table.door.address().ip();
-    let began = Instant::now();
     let mut upload = Upload::begin((table.client, table.backend), ip);
+    let began = Instant::now();
     eventually("the upload has lasted", || began.elapsed() > LONG);
     let ended = Instant::now();
     upload.client_data.finish();

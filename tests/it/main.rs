@@ -35,6 +35,7 @@ mod bad_inputs_data;
 mod bad_inputs_lines;
 mod bad_inputs_replies;
 mod container;
+mod data_order;
 mod descriptors;
 mod differential;
 mod differential_endpoints;

@@ -194,6 +194,18 @@ impl Peer {
         }
     }
 
+    /// What the other end has sent at once is this: nothing of it was read before.
+    #[track_caller]
+    pub(crate) fn hears_at_once(&mut self, expected: &str) {
+        assert!(self.unread.is_empty());
+        let mut buffer = [0; 4096];
+        let count = self.stream.read(&mut buffer).unwrap();
+        assert_eq!(
+            buffer[..count].escape_ascii().to_string(),
+            expected.as_bytes().escape_ascii().to_string()
+        );
+    }
+
     /// The next line is this one.
     #[track_caller]
     pub(crate) fn hears(&mut self, expected: impl AsRef<[u8]> + Debug) {

@@ -8,7 +8,9 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::net::testing::{End, connect, ending, soon};
 
-const TIMEOUT: Duration = Duration::from_secs(30);
+async fn leg(mut dial: LegDial) -> io::Result<Leg> {
+    soon(poll_fn(|cx| dial.poll(cx))).await
+}
 
 async fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -23,7 +25,7 @@ async fn p15_control_and_data_come_from_the_same_source() {
     let control = control(address, Some(source)).await.unwrap();
     assert_eq!(control.socket().local_addr().unwrap().ip(), source);
     assert_eq!(listener.accept().await.unwrap().1.ip(), source);
-    let _leg = backend_data(address, source, TIMEOUT).await.unwrap();
+    let _leg = leg(LegDial::to_backend(address, source)).await.unwrap();
     assert_eq!(listener.accept().await.unwrap().1.ip(), source);
 }
 
@@ -31,7 +33,9 @@ async fn p15_control_and_data_come_from_the_same_source() {
 async fn ipv6_backends_are_dialled_from_a_given_source() {
     let listener = TcpListener::bind("[::1]:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let _leg = backend_data(address, address.ip(), TIMEOUT).await.unwrap();
+    let _leg = leg(LegDial::to_backend(address, address.ip()))
+        .await
+        .unwrap();
     assert_eq!(listener.accept().await.unwrap().1.ip(), address.ip());
 }
 
@@ -45,7 +49,11 @@ async fn a_control_connection_without_a_source_is_the_kernels_choice() {
 #[tokio::test]
 async fn d2_a_dialled_leg_is_reset_when_it_is_dropped() {
     let (listener, address) = listener().await;
-    drop(backend_data(address, address.ip(), TIMEOUT).await.unwrap());
+    drop(
+        leg(LegDial::to_backend(address, address.ip()))
+            .await
+            .unwrap(),
+    );
     let (mut backend, _) = listener.accept().await.unwrap();
     assert_eq!(soon(ending(&mut backend)).await.1, End::Rst);
 }
@@ -64,7 +72,7 @@ async fn a_dial_that_nobody_answers_times_out() {
     let socket = socket::bound(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let listener = socket::listen(socket, 0).unwrap();
     let address = listener.local_addr().unwrap();
-    let _queued = TcpStream::connect(address).await.unwrap();
+    let _queued = tokio::net::TcpStream::connect(address).await.unwrap();
     let error = stream(address, None, Duration::from_millis(50))
         .await
         .unwrap_err();
@@ -80,10 +88,10 @@ fn source(last: u8) -> SocketAddr {
 async fn a7_many_clients_are_connected_from_the_one_port() {
     let (one, one_address) = listener().await;
     let (two, two_address) = listener().await;
-    let _first = client_data(one_address, source(1), true, TIMEOUT)
+    let _first = leg(LegDial::to_client(one_address, source(1), true))
         .await
         .unwrap();
-    let _second = client_data(two_address, source(1), true, TIMEOUT)
+    let _second = leg(LegDial::to_client(two_address, source(1), true))
         .await
         .unwrap();
     assert_eq!(one.accept().await.unwrap().1, source(1));
@@ -93,16 +101,16 @@ async fn a7_many_clients_are_connected_from_the_one_port() {
 #[tokio::test]
 async fn a8_a_second_connection_to_the_same_client_port_comes_from_another_port() {
     let (listener, address) = listener().await;
-    let _first = client_data(address, source(2), true, TIMEOUT)
+    let _first = leg(LegDial::to_client(address, source(2), true))
         .await
         .unwrap();
     assert_eq!(listener.accept().await.unwrap().1, source(2));
     assert!(
-        client_data(address, source(2), true, TIMEOUT)
+        leg(LegDial::to_client(address, source(2), true))
             .await
             .is_err()
     );
-    let _second = client_data(address, source(2), false, TIMEOUT)
+    let _second = leg(LegDial::to_client(address, source(2), false))
         .await
         .unwrap();
     let (_, peer) = listener.accept().await.unwrap();
@@ -114,12 +122,12 @@ async fn a8_a_second_connection_to_the_same_client_port_comes_from_another_port(
 async fn a8_a_port_that_another_socket_listens_on_is_given_up_unless_strict() {
     let (listener, address) = listener().await;
     let _taken = TcpListener::bind(source(3)).await.unwrap();
-    let error = client_data(address, source(3), true, TIMEOUT)
+    let error = leg(LegDial::to_client(address, source(3), true))
         .await
         .err()
         .unwrap();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-    let _leg = client_data(address, source(3), false, TIMEOUT)
+    let _leg = leg(LegDial::to_client(address, source(3), false))
         .await
         .unwrap();
     assert_eq!(listener.accept().await.unwrap().1.ip(), source(3).ip());
@@ -129,7 +137,7 @@ async fn a8_a_port_that_another_socket_listens_on_is_given_up_unless_strict() {
 async fn a8_a_client_that_refuses_is_not_tried_from_another_port() {
     let (listener, address) = listener().await;
     drop(listener);
-    let error = client_data(address, source(4), false, TIMEOUT)
+    let error = leg(LegDial::to_client(address, source(4), false))
         .await
         .err()
         .unwrap();

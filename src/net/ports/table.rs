@@ -69,6 +69,11 @@ impl Table {
         }
     }
 
+    /// The port of this address, if somebody waits on it.
+    pub(super) fn port(&self, address: SocketAddr) -> Option<Arc<Port>> {
+        self.ports.get(&address).cloned()
+    }
+
     /// Lets `slot` wait on the port, if its client may have that. It may not listen yet.
     pub(super) fn enter(&mut self, address: SocketAddr, slot: &Arc<Slot>) -> Option<Arc<Port>> {
         if self.quarantine.holds((address, slot.client), slot.session) {

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use socket2::{Domain, Type};
 use tokio::net::TcpListener as Listener;
 
 use super::*;
@@ -102,6 +103,39 @@ async fn p6_a_leased_port_listens_and_p13_takes_one_connection() {
     assert!(poll_fn(|cx| Poll::Ready(lease.poll_accept(cx).is_pending())).await);
     leg.finish().unwrap();
     assert_eq!(soon(ending(&mut peer)).await.1, End::Fin);
+}
+
+#[tokio::test]
+async fn k6_who_is_queued_when_a_client_joins_a_port_is_not_its_connection() {
+    let ports = strict(20_000..=20_000);
+    let mut first = ports.lease(vip(17), client(1), 1).unwrap();
+    let mut stray = connect(client(2), first.address()).await.unwrap();
+    let mut own = connect(client(1), first.address()).await.unwrap();
+    let mut second = ports.lease(vip(17), client(2), 2).unwrap();
+    assert_eq!(soon(ending(&mut stray)).await.1, End::Rst);
+    assert_eq!(ports.refused(), 1);
+    let mut wanted = connect(client(2), second.address()).await.unwrap();
+    accept(&mut second).await.unwrap().finish().unwrap();
+    assert_eq!(soon(ending(&mut wanted)).await.1, End::Fin);
+    accept(&mut first).await.unwrap().finish().unwrap();
+    assert_eq!(soon(ending(&mut own)).await.1, End::Fin);
+}
+
+#[tokio::test]
+async fn a_client_that_came_before_it_was_asked_for_is_found_at_once_and_one_after_is_told_of() {
+    let ports = strict(20_000..=20_000);
+    let mut lease = ports.lease(vip(16), client(1), 1).unwrap();
+    // The runtime has no turn between these.
+    let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::new(client(1), 0).into()).unwrap();
+    socket.connect(&lease.address().into()).unwrap();
+    assert!(poll_fn(|cx| Poll::Ready(lease.poll_accept(cx).is_ready())).await);
+    let mut lease = ports.lease(vip(16), client(1), 2).unwrap();
+    assert!(poll_fn(|cx| Poll::Ready(lease.poll_accept(cx).is_pending())).await);
+    let address = lease.address();
+    let late = tokio::spawn(async move { connect(client(1), address).await.unwrap() });
+    let _leg = accept(&mut lease).await.unwrap();
+    late.await.unwrap();
 }
 
 #[tokio::test]
