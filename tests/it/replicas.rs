@@ -93,17 +93,22 @@ impl Anycast {
         }
     }
 
-    /// How many of sixteen clients, each with an address of its own, are served by curl with these options.
-    fn served(&self, options: &[&str]) -> usize {
-        let is_served = |last: &u8| {
+    /// Whether sixteen clients, each with an address of its own, are served by curl with these options.
+    fn serves_all(&self, options: &[&str]) -> bool {
+        (2..18).all(|last| {
             let source = format!("10.78.3.{last}");
             let mut command = curl(&self.clients, &["--interface", &source, "--max-time", "5"]);
             command
                 .args(options)
                 .arg(format!("ftp://{ANYCAST}/pub/who.txt"));
             run(&mut command, SOON).stdout == "served"
-        };
-        (2..18).filter(is_served).count()
+        })
+    }
+
+    /// Whether one is not, sooner or later. A hash of ports takes three of four to the right replica, by one try or
+    /// another: sixteen without a miss were met, 128 will not be.
+    fn misses_one(&self, options: &[&str]) -> bool {
+        !(0..8).all(|_| self.serves_all(options))
     }
 
     /// lftp fetches forty files in one session.
@@ -143,7 +148,7 @@ fn behind_a_router_that_hashes_addresses_everything_works_at_every_replica() {
         &["-P", "-"],
         &["-P", "-", "--disable-eprt"],
     ] {
-        assert_eq!(scene.served(options), 16, "{options:?}");
+        assert!(scene.serves_all(options), "{options:?}");
     }
     for (tool, mode) in [
         (Tool::Lftp, Mode::Pasv),
@@ -166,11 +171,9 @@ fn behind_a_router_that_hashes_ports_only_pasv_to_an_address_of_ones_own_works()
     let own = "advertise = \"OWN\"\ndeny_commands = [\"EPSV\", \"EPRT\", \"PORT\"]\n";
     let scene = Anycast::new(Hash::Ports, own);
     assert!(scene.mirror(Mode::Pasv), "lftp goes where 227 says");
-    assert_eq!(scene.served(&["--no-ftp-skip-pasv-ip"]), 16);
+    assert!(scene.serves_all(&["--no-ftp-skip-pasv-ip"]));
     // curl does not go where 227 says, unless told to; nor do tnftp and Python's ftplib.
-    let served = scene.served(&[]);
-    eprintln!("curl by the address of control: {served} of 16");
-    assert!(served < 16);
+    assert!(scene.misses_one(&[]), "curl by the address of control");
 }
 
 #[test]
@@ -182,11 +185,9 @@ fn behind_a_router_that_hashes_ports_extended_and_active_modes_meet_the_wrong_re
         // The answer to a replica's SYN goes to the other.
         ("active mode", &["-P", "-", "--max-time", "2"]),
     ] {
-        let served = scene.served(options);
-        eprintln!("{what}: {served} of 16");
-        assert!(served < 16, "{what}");
+        assert!(scene.misses_one(options), "{what}");
     }
-    assert_eq!(scene.served(&["--no-ftp-skip-pasv-ip"]), 16);
+    assert!(scene.serves_all(&["--no-ftp-skip-pasv-ip"]));
 }
 
 #[test]
