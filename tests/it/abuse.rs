@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::IpAddr;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::process::{SOON, eventually, own_ip};
@@ -281,4 +282,24 @@ fn o5_a_client_that_does_not_read_its_replies_is_let_go() {
     assert_eq!(field(&ended[0], "cause"), "reset", "{ended:?}");
     table.backend.is_gone();
     assert!(begin.elapsed() < SOON);
+}
+
+#[test]
+fn s11_a_client_that_floods_behind_its_quit_neither_keeps_it_from_the_backend_nor_stays() {
+    let Table {
+        proxy,
+        mut client,
+        mut backend,
+        ..
+    } = Table::logged_in();
+    let flood = thread::spawn(move || {
+        client.send("QUIT\r\n");
+        client.flood(&b"\r\n".repeat(1 << 15), usize::MAX, SOON)
+    });
+    backend.hears("QUIT");
+    backend.say("221 Bye.");
+    drop(backend);
+    let ended = proxy.wait_for_log("session ended", 1);
+    assert_eq!(field(&ended[0], "cause"), "complete", "{ended:?}");
+    assert!(flood.join().unwrap() > 0);
 }
