@@ -73,6 +73,18 @@ impl Driver {
         })
     }
 
+    /// An event has ended the session's rest.
+    fn take(&mut self, event: Event, cx: &mut Context<'_>) {
+        let now = Instant::now();
+        self.session.resume(WORKSPACE.take());
+        if matches!(event, Event::Client(_) | Event::Deadline) {
+            self.meet_clients(now, cx);
+        }
+        self.handle(event, now);
+        self.mind_time_of_data(now);
+        self.go_on(now);
+    }
+
     /// Does what follows from the last event. The session waits then, or has ended.
     fn go_on(&mut self, now: Instant) {
         if let Some(ending) = self.obey(now) {
@@ -246,24 +258,19 @@ impl Future for Driver {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         // Before anything is read: a party that never stops to speak leaves no time for it later.
-        let mut first = self.poll_flush(cx);
+        if !self.record.has_ended()
+            && let Poll::Ready(event) = self.poll_flush(cx)
+        {
+            self.take(event, cx);
+        }
         while !self.record.has_ended() {
-            let event = match std::mem::replace(&mut first, Poll::Pending) {
-                Poll::Ready(event) => Some(event),
+            if self.session.is_at_rest() {
+                let event = ready!(self.poll_event(cx));
+                self.take(event, cx);
+            } else {
                 // One that has just begun is at work: a backend is to be picked.
-                Poll::Pending if !self.session.is_at_rest() => None,
-                Poll::Pending => Some(ready!(self.poll_event(cx))),
-            };
-            let now = Instant::now();
-            if let Some(event) = event {
-                self.session.resume(WORKSPACE.take());
-                if matches!(event, Event::Client(_) | Event::Deadline) {
-                    self.meet_clients(now, cx);
-                }
-                self.handle(event, now);
-                self.mind_time_of_data(now);
+                self.go_on(Instant::now());
             }
-            self.go_on(now);
         }
         self.poll_farewell(cx)
     }

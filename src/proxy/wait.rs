@@ -122,6 +122,7 @@ impl Driver {
         Poll::Pending
     }
 
+    #[inline]
     fn poll_flush_backend(&mut self, cx: &mut Context<'_>) {
         if let Some(backend) = &mut self.backend {
             // A backend that is gone may have left a last word; reading tells of its end.
@@ -130,6 +131,7 @@ impl Driver {
     }
 
     /// Writes what waits for the parties. Ready when the client is found to have gone.
+    #[inline]
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         self.poll_flush_backend(cx);
         match self.client.poll_flush(cx) {
@@ -147,16 +149,19 @@ impl Driver {
         self.session.note_mid_line(is_mid_line.then(Instant::now));
         let unguarded = { self.backend.as_ref() }.is_some_and(|backend| !backend.is_guarded());
         let guard = { self.session.greeted() }.filter(|_| unguarded);
-        let data = self.data.iter().filter_map(DataConnection::due);
-        let dates = [
-            (self.session.deadline(), Event::Deadline),
-            (guard.map(|greeted| greeted + YOUTH), Event::GuardBackend),
-            (data.min(), Event::DataDue),
-        ];
-        let dates = { dates.into_iter() }.filter_map(|(at, event)| at.map(|at| (at, event)));
-        match dates.min_by_key(|&(at, _)| at) {
-            Some((at, event)) => self.alarm.poll(at.into(), cx).map(|()| event),
-            None => Poll::Pending,
-        }
+        let guard = guard.map(|greeted| greeted + YOUTH);
+        let data = { self.data.iter() }.filter_map(DataConnection::due).min();
+        let session = self.session.deadline();
+        let Some(first) = [session, guard, data].into_iter().flatten().min() else {
+            return Poll::Pending;
+        };
+        ready!(self.alarm.poll(first.into(), cx));
+        Poll::Ready(if session == Some(first) {
+            Event::Deadline
+        } else if guard == Some(first) {
+            Event::GuardBackend
+        } else {
+            Event::DataDue
+        })
     }
 }
