@@ -11,8 +11,12 @@
 #   TARGET           what it is built for: this machine. For aarch64-unknown-linux-gnu on another machine it takes
 #                    `rustup target add aarch64-unknown-linux-gnu`, Debian's gcc-aarch64-linux-gnu, and
 #                    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+#   PROFILED         yes: made for what it does most, by counts of a minute's work. A quarter of an hour longer to
+#                    build, less processor time for sessions and small files (docs/performance.md). Takes llvm-profdata,
+#                    see benches/profile.sh.
 #
-# The same sources and tools give the same layer of files: times are those of the commit, or SOURCE_DATE_EPOCH.
+# The same sources and tools give the same layer of files: times are those of the commit, or SOURCE_DATE_EPOCH. Counts
+# differ each time, so this does not hold for PROFILED.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -23,7 +27,8 @@ die() {
 
 tag=${1:-ftplb}
 profile=${PROFILE:-release}
-target=${TARGET:-$(rustc -vV | sed -n 's/^host: //p')}
+host=$(rustc -vV | sed -n 's/^host: //p')
+target=${TARGET:-$host}
 if [ -z "${BUILDER:-}" ]; then
     for BUILDER in podman buildah docker none; do
         command -v "$BUILDER" >/dev/null && break
@@ -40,16 +45,29 @@ if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then
 fi
 export SOURCE_DATE_EPOCH
 
+# Names of functions stay, for backtraces; lines are left out, which would be most of its size.
+set -- --no-default-features --target "$target" --config "profile.$profile.debug=false"
+use=
+case ${PROFILED:-no} in
+no) ;;
+yes)
+    [ "$target" = "$host" ] || die "PROFILED takes a machine that can run it: $target can not be profiled on $host"
+    [ "$profile" = release ] || die "PROFILED is for the profile release, not for $profile"
+    use=$(benches/profile.sh "$@")
+    use=${use#RUSTFLAGS=}
+    ;;
+*) die "PROFILED is yes or no, not ${PROFILED}" ;;
+esac
+
 # Flags one by one, parted by an unusual byte, so that paths may hold spaces. Whose machine it was is not written in it.
 CARGO_ENCODED_RUSTFLAGS=$(printf '%s\037' \
+    ${use:+"$use"} \
     -Ctarget-feature=+crt-static \
     "--remap-path-prefix=$PWD=ftplb" \
     "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=cargo")
 CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%?}
 export CARGO_ENCODED_RUSTFLAGS
-# Names of functions stay, for backtraces; lines are left out, which would be most of its size.
-cargo build --locked --no-default-features --profile "$profile" --target "$target" \
-    --config "profile.$profile.debug = false"
+cargo build --locked --profile "$profile" "$@"
 
 case $profile in
 dev) folder=debug ;;
