@@ -81,7 +81,10 @@ impl Driver {
             self.meet_clients(now, cx);
         }
         self.handle(event, now);
-        self.mind_time_of_data(now);
+        // After every event: a party that never stops to speak keeps the alarm from being asked.
+        for connection in &mut self.data {
+            connection.grow_up(now);
+        }
         self.go_on(now);
     }
 
@@ -132,8 +135,7 @@ impl Driver {
                     .map(|c| c.moved().to_client + c.moved().to_backend);
                 self.session.on_deadline(now, moved.sum());
             }
-            // Minded after every event.
-            Event::DataDue => {}
+            Event::DataDue => self.give_up_dials(now),
             Event::GuardBackend => self.guard_backend(),
             Event::Room => self.on_room(now),
             Event::Order(order) => self.session.on_order(order, now),

@@ -107,7 +107,7 @@ impl DataConnection {
         }
     }
 
-    /// When [`Self::mind_time`] is to be called, and the connection to be polled after it.
+    /// When its youth or its dial is to be ended, and the connection to be polled after that.
     pub(super) fn due(&self) -> Option<Instant> {
         let dial = match self.stage {
             Stage::Dialling { until, .. } => Some(until),
@@ -116,8 +116,8 @@ impl DataConnection {
         [self.young_until, dial].into_iter().flatten().min()
     }
 
-    /// Ends its youth, and a dial that takes too long, if it is time.
-    pub(super) fn mind_time(&mut self, now: Instant) -> Option<Happened> {
+    /// Ends its youth, if it is time.
+    pub(super) fn grow_up(&mut self, now: Instant) {
         if self.young_until.is_some_and(|until| until <= now) {
             self.young_until = None;
             self.await_client();
@@ -125,6 +125,10 @@ impl DataConnection {
                 relay.mind_time(true);
             }
         }
+    }
+
+    /// Ends a dial that takes too long. It has been polled since: the process may have stood still.
+    pub(super) fn give_up_dial(&mut self, now: Instant) -> Option<Happened> {
         let Stage::Dialling { side, until, .. } = self.stage else {
             return None;
         };

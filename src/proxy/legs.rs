@@ -97,13 +97,13 @@ impl Driver {
         }
     }
 
-    /// After every event, for a party that never stops to speak keeps the alarm from being asked.
-    pub(super) fn mind_time_of_data(&mut self, now: Instant) {
-        let mut mind = |connection: &mut DataConnection| {
-            let happened = connection.mind_time(now)?;
+    /// Gives up the dials that take too long.
+    pub(super) fn give_up_dials(&mut self, now: Instant) {
+        let mut give_up = |connection: &mut DataConnection| {
+            let happened = connection.give_up_dial(now)?;
             Some(Event::of(connection.id, happened))
         };
-        while let Some(event) = self.data.iter_mut().find_map(&mut mind) {
+        while let Some(event) = self.data.iter_mut().find_map(&mut give_up) {
             self.handle(event, now);
         }
     }
