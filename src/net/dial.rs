@@ -52,39 +52,69 @@ pub fn bound(source: IpAddr) -> io::Result<(Socket, SocketAddr)> {
     Ok((socket, normalise_socket(address)))
 }
 
-/// A leg that is being dialled, from the moment that it was asked for: its first segment goes out ahead of
-/// whatever is said about it afterwards. The deadline is its owner's.
-pub struct LegDial(Option<io::Result<Connection>>);
+/// A leg that is being dialled. The deadline is its owner's.
+pub struct LegDial(Dial);
+
+enum Dial {
+    ToClient {
+        client: SocketAddr,
+        source: SocketAddr,
+        strict: bool,
+    },
+    Begun(io::Result<Connection>),
+    Done,
+}
 
 impl LegDial {
     /// Connects to a backend's passive data port from `source`, the address that the backend knows from the
-    /// control connection: it refuses others (P15).
+    /// control connection: it refuses others (P15). It is begun at once: ahead of the command that is sent next.
     pub fn to_backend(address: SocketAddr, source: IpAddr) -> Self {
-        Self(Some(from_address(address, source)))
+        Self(Dial::Begun(from_address(address, source)))
     }
 
     /// Connects to the data port of a client in active mode from `source`, the virtual IP and the port below
     /// the control port (A7). When that port can not be had, or is in use towards this very client, any other
-    /// port of the same address serves, unless `strict` (A8).
+    /// port of the same address serves, unless `strict` (A8). It is begun when it is first polled: behind the reply that
+    /// was sent before.
     pub fn to_client(client: SocketAddr, source: SocketAddr, strict: bool) -> Self {
-        Self(Some(match from_port(client, source) {
-            Err(error) if !strict && is_port_taken(&error) => {
-                tracing::debug!(%error, %source, "active data connection from another port");
-                from_address(client, source.ip())
-            }
-            result => result,
-        }))
+        Self(Dial::ToClient {
+            client,
+            source,
+            strict,
+        })
     }
 
     /// The leg, once.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Leg>> {
-        if let Some(Ok(connection)) = &self.0 {
+        if let Dial::ToClient {
+            client,
+            source,
+            strict,
+        } = self.0
+        {
+            self.0 = Dial::Begun(from_port_or_another(client, source, strict));
+        }
+        if let Dial::Begun(Ok(connection)) = &self.0 {
             ready!(connection.poll_stands(cx))?;
         }
-        match self.0.take() {
-            Some(connection) => Poll::Ready(connection.map(Leg::new)),
-            None => Poll::Pending,
+        match std::mem::replace(&mut self.0, Dial::Done) {
+            Dial::Begun(connection) => Poll::Ready(connection.map(Leg::new)),
+            Dial::ToClient { .. } | Dial::Done => Poll::Pending,
         }
+    }
+}
+
+fn from_port_or_another(
+    client: SocketAddr,
+    source: SocketAddr,
+    strict: bool,
+) -> io::Result<Connection> {
+    match from_port(client, source) {
+        Err(error) if !strict && is_port_taken(&error) => {
+            tracing::debug!(%error, %source, "active data connection from another port");
+            from_address(client, source.ip())
+        }
+        result => result,
     }
 }
 

@@ -42,7 +42,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use tokio::time::Instant;
 
-use self::port::Port;
+use self::port::{BACKLOG, Port};
 pub use self::quarantine::Key;
 use self::room::Slot;
 use self::table::{Rules, Table};
@@ -254,9 +254,9 @@ impl PassivePorts {
         address: SocketAddr,
         slot: &Arc<Slot>,
     ) -> Result<Option<Arc<Port>>, LeaseError> {
-        let known = self.table().port(address);
-        if let Some(port) = known {
-            self.sort_queue(&port);
+        let known = self.table().port_for(address, slot);
+        if known.is_some_and(|port| !self.sort_queue(&port)) {
+            return Ok(None);
         }
         let Some(port) = self.table().enter(address, slot) else {
             return Ok(None);
@@ -305,14 +305,16 @@ impl PassivePorts {
         Poll::Pending
     }
 
-    /// Sorts what has come to `port` by now. Errors are told to those who wait there.
-    fn sort_queue(&self, port: &Arc<Port>) {
-        for _ in 0..ACCEPTS {
-            let Poll::Ready(Ok(arrival)) = port.poll_arrival() else {
-                return;
-            };
-            self.sort(port, arrival);
+    /// Sorts what has come to `port` by now. False when something may be left, for more comes or the listener fails.
+    fn sort_queue(&self, port: &Arc<Port>) -> bool {
+        for _ in 0..=BACKLOG {
+            match port.poll_arrival() {
+                Poll::Pending => return true,
+                Poll::Ready(Ok(arrival)) => self.sort(port, arrival),
+                Poll::Ready(Err(_)) => return false,
+            }
         }
+        false
     }
 
     /// Gives a connection to the lease that it belongs to, or resets it.
@@ -381,7 +383,7 @@ const NO_SESSION: u64 = 0;
 /// Random draws before every port is looked at: enough unless nine of ten ports are taken.
 const TRIES: usize = 32;
 
-/// Connections sorted at once: half of what the kernel queues.
+/// Connections sorted in one poll.
 const ACCEPTS: usize = 32;
 
 #[cfg(test)]

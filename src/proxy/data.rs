@@ -127,7 +127,8 @@ impl DataConnection {
         }
     }
 
-    /// Ends a dial that takes too long. It has been polled since: the process may have stood still.
+    /// Ends a dial that takes too long. Its owner has polled it since it took too long, and looked twice if the process
+    /// stood still.
     pub(super) fn give_up_dial(&mut self, now: Instant) -> Option<Happened> {
         let Stage::Dialling { side, until, .. } = self.stage else {
             return None;
@@ -138,9 +139,14 @@ impl DataConnection {
         })
     }
 
-    /// Whether bytes have been moving for longer than a small file takes.
-    pub(super) fn has_lasted(&self) -> bool {
-        self.young_until.is_none() && self.is_relaying()
+    /// Whether what waits for the client is to be written ahead of what this does: it has been moving bytes for longer
+    /// than a small file takes, and moves many at a time, or it connects to the client, who was told of it (A7).
+    pub(super) fn comes_after_replies(&self) -> bool {
+        match self.stage {
+            Stage::Relaying { .. } => self.young_until.is_none(),
+            Stage::Dialling { side, .. } => side == Side::Client,
+            _ => false,
+        }
     }
 
     /// The client may have connected by now, or will soon. False when none is expected.

@@ -44,11 +44,11 @@ impl Driver {
     /// is seen before the reply to it.
     ///
     /// Commands are written at once. Replies are when nothing more is there to be written with them: the lines of one
-    /// are one segment, and so are a small file's 150 and 226. Beside a long transfer, which moves a lot in each turn,
-    /// they do not wait.
+    /// are one segment, and so are a small file's 150 and 226. They do not wait beside a long transfer, which moves a lot
+    /// in each turn, nor for the client to be connected to.
     pub(super) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         self.poll_flush_backend(cx);
-        if self.data.iter().any(DataConnection::has_lasted)
+        if self.data.iter().any(DataConnection::comes_after_replies)
             && let Poll::Ready(event) = self.poll_flush(cx)
         {
             return Poll::Ready(event);

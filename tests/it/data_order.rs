@@ -91,23 +91,33 @@ fn r11_lines_that_come_together_go_together() {
         table.client.say("STAT");
         table.backend.hears("STAT");
         table.backend.send(features);
-        table.client.hears_at_once(features);
+        assert_eq!(table.client.hears_at_once(), features);
     }
 }
 
 #[test]
 fn r13_a_small_file_s_150_and_226_are_one_segment_if_they_were() {
     let mut table = Table::logged_in();
+    let mut together = 0;
     for _ in 0..ROUNDS {
         let (mut client, mut backend) = table.passive_data();
         table.client.say("RETR f");
         table.backend.hears("RETR f");
         backend.send("whole");
         backend.finish();
-        table.backend.send("150 Here.\r\n226 Sent.\r\n");
-        table.client.hears_at_once("150 Here.\r\n226 Sent.\r\n");
+        let replies = "150 Here.\r\n226 Sent.\r\n";
+        table.backend.send(replies);
+        let heard = table.client.hears_at_once();
+        if heard == replies {
+            together += 1;
+        } else {
+            // The host has paused: to ftplb it is a long transfer.
+            assert_eq!(heard, "150 Here.\r\n");
+            table.client.hears("226 Sent.");
+        }
         assert_eq!(client.read_to_end(), b"whole");
     }
+    assert!(together + 2 >= ROUNDS, "{together} times together");
 }
 
 /// From the 150 on.

@@ -85,6 +85,20 @@ fn source(last: u8) -> SocketAddr {
 }
 
 #[tokio::test]
+async fn a7_a_backend_is_dialled_when_that_is_ordered_and_a_client_when_the_dial_is_polled() {
+    let (backend, backend_address) = listener().await;
+    let (client, client_address) = listener().await;
+    let [backend, client] = [backend, client].map(|one| one.into_std().unwrap());
+    let _to_backend = LegDial::to_backend(backend_address, backend_address.ip());
+    assert!(backend.accept().is_ok());
+    let to_client = LegDial::to_client(client_address, source(5), true);
+    let error = client.accept().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    let _leg = leg(to_client).await.unwrap();
+    assert!(client.accept().is_ok());
+}
+
+#[tokio::test]
 async fn a7_many_clients_are_connected_from_the_one_port() {
     let (one, one_address) = listener().await;
     let (two, two_address) = listener().await;

@@ -97,4 +97,4 @@ impl Port {
 
 /// Connections the kernel keeps for a listener: the clients that share it and strangers, for the moment until
 /// somebody looks.
-const BACKLOG: i32 = 64;
+pub(super) const BACKLOG: i32 = 64;

@@ -69,14 +69,20 @@ impl Table {
         }
     }
 
-    /// The port of this address, if somebody waits on it.
-    pub(super) fn port(&self, address: SocketAddr) -> Option<Arc<Port>> {
-        self.ports.get(&address).cloned()
+    /// The port of this address, if somebody waits on it and `slot` may join.
+    pub(super) fn port_for(&self, address: SocketAddr, slot: &Slot) -> Option<Arc<Port>> {
+        let port = self.ports.get(&address)?;
+        let may_join = !self.is_resting(address, slot) && port.room.takes(slot);
+        may_join.then(|| Arc::clone(port))
+    }
+
+    fn is_resting(&self, address: SocketAddr, slot: &Slot) -> bool {
+        self.quarantine.holds((address, slot.client), slot.session)
     }
 
     /// Lets `slot` wait on the port, if its client may have that. It may not listen yet.
     pub(super) fn enter(&mut self, address: SocketAddr, slot: &Arc<Slot>) -> Option<Arc<Port>> {
-        if self.quarantine.holds((address, slot.client), slot.session) {
+        if self.is_resting(address, slot) {
             return None;
         }
         if let Some(port) = self.ports.get(&address) {
