@@ -95,6 +95,6 @@ impl Port {
     }
 }
 
-/// Connections the kernel keeps for a listener: the clients that share it and strangers, for the moment until
-/// somebody looks.
-pub(super) const BACKLOG: i32 = 64;
+/// Connections the kernel keeps for a listener: the clients that share it, and strangers for the moment until somebody
+/// looks. Where it is full a client waits a second, for its next SYN.
+pub(super) const BACKLOG: i32 = 512;
