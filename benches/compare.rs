@@ -18,11 +18,12 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::support::balancer::{self, Balancer};
 use crate::support::client::Way;
+use crate::support::link::Link;
 use crate::support::nat::Nat;
-use crate::support::process::{cpu_seconds, sockets};
+use crate::support::process::{cpu_seconds, idle_seconds, sockets};
 use crate::support::system::System;
 use crate::support::table::{self, Goal, Measured, Round, Row};
-use crate::support::work::{FILES, SESSIONS, WORKS, Work};
+use crate::support::work::{FILES, FILES_A_SECOND, LINKED_BYTES, SESSIONS, WORKS, Work};
 use crate::support::{load, network, payload, sink};
 
 fn main() -> ExitCode {
@@ -87,7 +88,9 @@ fn run(scale: &Scale, wanted: &str) -> anyhow::Result<()> {
             .collect::<anyhow::Result<Vec<_>>>()?;
         print(&idle_rows(&idle, &rounds));
     }
-    let is_wanted = |work: &&Work| work.name().contains(wanted);
+    let has_link = Link::is_available();
+    let can_be_done = |work: &Work| has_link || !matches!(work, Work::Linked(..));
+    let is_wanted = |work: &&Work| work.name().contains(wanted) && can_be_done(work);
     let works: Vec<Work> = WORKS.iter().filter(is_wanted).copied().collect();
     if !works.is_empty() {
         let bench = Bench::new(clients, scale.time)?;
@@ -171,30 +174,43 @@ impl Bench {
     fn measure(&self, work: Work, system: System) -> anyhow::Result<Measured> {
         let balancer = self.balancer(system);
         let _rules = nat(system)?;
+        let _link = { matches!(work, Work::Linked(..)) }
+            .then(Link::new)
+            .transpose()?;
         let used = || {
             let own = balancer.map(|balancer| balancer.process().cpu());
             anyhow::Ok((
                 own.transpose()?.unwrap_or_default(),
                 cpu_seconds(process::id())?,
+                idle_seconds()?,
             ))
         };
         let targets = &system.targets();
-        let before = used()?;
+        let (before, begin) = (used()?, Instant::now());
         let done = match work {
             Work::Bulk(streams, way) => {
                 let bytes = self.bulk_bytes.get(usize::from(system.number()));
                 let bytes = bytes.copied().unwrap_or_default();
                 within(&self.runtime, load::bulk(targets, streams, way, bytes))
             }
+            Work::Linked(streams, way) => within(
+                &self.runtime,
+                load::bulk(targets, streams, way, LINKED_BYTES),
+            ),
+            Work::PacedFiles => {
+                let files = load::paced_files(targets, FILES, FILES_A_SECOND, self.time);
+                within(&self.runtime, files)
+            }
             Work::Sessions => within(&self.runtime, load::sessions(targets, SESSIONS, self.time)),
             Work::Files => within(&self.runtime, load::files(targets, FILES, self.time)),
             Work::Noops => within(&self.runtime, load::noops(targets, self.time / 8)),
         }?;
-        let after = used()?;
+        let (after, seconds) = (used()?, begin.elapsed().as_secs_f64());
         Ok(Measured {
             done,
             cpu: after.0 - before.0,
             load_cpu: after.1 - before.1,
+            host_cpu: seconds * processors()? - (after.2 - before.2),
         })
     }
 
@@ -352,6 +368,11 @@ fn limit_descriptors() -> nix::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let limit = hard.min(DESCRIPTORS);
     setrlimit(Resource::RLIMIT_NOFILE, limit, limit)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nobody has 2^52 processors")]
+fn processors() -> io::Result<f64> {
+    Ok(thread::available_parallelism()?.get() as f64)
 }
 
 #[expect(

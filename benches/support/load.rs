@@ -99,6 +99,39 @@ pub(crate) async fn files(
     .await
 }
 
+/// The same, `rate` a second of all clients together, whatever they take. One that could not begin in time has taken the
+/// longer.
+pub(crate) async fn paced_files(
+    targets: &[SocketAddr],
+    clients: u8,
+    rate: u16,
+    time: Duration,
+) -> anyhow::Result<Done> {
+    let between = Duration::from_secs(1) * u32::from(clients) / u32::from(rate);
+    repeat(targets, clients, time, |target, number, until| async move {
+        let mut client = Client::login(target, source(number, 0)).await?;
+        let mut latencies = Vec::new();
+        let mut due = Instant::now() + between * u32::from(number) / u32::from(clients);
+        for size in FILE_BYTES.into_iter().cycle() {
+            let mut begin = due;
+            if Instant::now() < due {
+                tokio::time::sleep_until(due.into()).await;
+                // The timer's grain is no time of the file's.
+                begin = Instant::now();
+            }
+            if begin >= until {
+                break;
+            }
+            client.transfer(Way::Download, size).await?;
+            latencies.push(microseconds(begin.elapsed()));
+            due += between;
+        }
+        client.quit().await?;
+        Ok(latencies)
+    })
+    .await
+}
+
 /// One client, one NOOP after another.
 pub(crate) async fn noops(targets: &[SocketAddr], time: Duration) -> anyhow::Result<Done> {
     repeat(targets, 1, time, |target, number, until| async move {

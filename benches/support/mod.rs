@@ -18,6 +18,7 @@ pub(crate) mod crowd;
 pub(crate) mod deed;
 pub(crate) mod ftplb;
 pub(crate) mod group;
+pub(crate) mod link;
 pub(crate) mod load;
 pub(crate) mod nat;
 pub(crate) mod network;

@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 /// Runs this program again on a network of its own, and says how it ended. `None` when it should go on
 /// here: it runs there already, or this host does not let it.
 pub(crate) fn enter() -> Option<ExitStatus> {
-    if env::var_os(INSIDE).is_some() {
+    if is_own() {
         return None;
     }
     let program = env::current_exe().ok()?;
@@ -43,9 +43,14 @@ fn unshared(kinds: &[&str]) -> Command {
     command
 }
 
+/// Whether nobody else is on this network.
+pub(crate) fn is_own() -> bool {
+    env::var_os(INSIDE).is_some()
+}
+
 /// Where the bench runs, for its report.
 pub(crate) fn describe() -> String {
-    let place = if env::var_os(INSIDE).is_some() {
+    let place = if is_own() {
         "loopback of a network namespace"
     } else {
         "loopback of the host"
@@ -74,7 +79,7 @@ pub(crate) async fn connect(source: Ipv4Addr, target: SocketAddr) -> io::Result<
 
 fn use_reno(socket: &impl AsFd) {
     // Inside it is the default. On a host that does not have it the default must do.
-    if env::var_os(INSIDE).is_none() {
+    if !is_own() {
         let _is_available = SockRef::from(socket).set_tcp_congestion(b"reno");
     }
 }

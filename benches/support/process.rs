@@ -110,6 +110,9 @@ impl Drop for Process {
     }
 }
 
+/// A second, as the kernel counts for userspace (`USER_HZ`).
+const TICKS: f64 = 100.0;
+
 /// How long one may take to end by itself: those that still have sessions are not waited for.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -118,6 +121,17 @@ pub(crate) fn cpu_seconds(id: u32) -> anyhow::Result<f64> {
     let id = Pid::from_raw(i32::try_from(id)?);
     let clock = ClockId::pid_cpu_clock_id(id).context("the process has ended")?;
     Ok(Duration::from(clock_gettime(clock)?).as_secs_f64())
+}
+
+/// Seconds for which the processors of the host have been idle, together, since it started.
+pub(crate) fn idle_seconds() -> anyhow::Result<f64> {
+    let text = fs::read_to_string("/proc/stat")?;
+    // user, nice, system, idle, iowait, ...
+    let idle = { text.lines().next() }.and_then(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(4).map(str::parse::<f64>);
+        Some(fields.next()?.ok()? + fields.next()?.ok()?)
+    });
+    Ok(idle.context("no idle time in /proc/stat")? / TICKS)
 }
 
 /// TCP sockets of this network that are not closed.

@@ -9,6 +9,8 @@ pub(crate) struct Measured {
     /// Seconds of processor time, of the system, and of load and servers.
     pub(crate) cpu: f64,
     pub(crate) load_cpu: f64,
+    /// The same of the whole host: what the kernel does beside its processes is in it.
+    pub(crate) host_cpu: f64,
 }
 
 impl Measured {
@@ -20,6 +22,11 @@ impl Measured {
     /// Seconds a unit.
     pub(crate) fn load_cpu_each(&self) -> f64 {
         self.load_cpu / self.done.units
+    }
+
+    /// Seconds a unit.
+    pub(crate) fn host_cpu_each(&self) -> f64 {
+        self.host_cpu / self.done.units
     }
 }
 

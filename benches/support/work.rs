@@ -8,18 +8,27 @@ use super::table::{Goal, Measured, Round, Row, percentile};
 #[derive(Clone, Copy)]
 pub(crate) enum Work {
     Bulk(u8, Way),
+    /// The same over a link that is slower than the processors.
+    Linked(u8, Way),
     Sessions,
     Files,
+    /// The same at a rate that leaves the processors time.
+    PacedFiles,
     Noops,
 }
 
-pub(crate) const WORKS: [Work; 7] = [
+pub(crate) const WORKS: [Work; 12] = [
     Work::Bulk(1, Way::Download),
     Work::Bulk(1, Way::Upload),
     Work::Bulk(8, Way::Download),
     Work::Bulk(8, Way::Upload),
+    Work::Linked(1, Way::Download),
+    Work::Linked(1, Way::Upload),
+    Work::Linked(8, Way::Download),
+    Work::Linked(8, Way::Upload),
     Work::Sessions,
     Work::Files,
+    Work::PacedFiles,
     Work::Noops,
 ];
 
@@ -29,11 +38,16 @@ impl Work {
             1 => "1 stream".to_owned(),
             _ => format!("{streams} streams"),
         };
+        let bulk = |way| match way {
+            Way::Download => "bulk download",
+            Way::Upload => "bulk upload",
+        };
         match self {
-            Self::Bulk(count, Way::Download) => format!("bulk download, {}", streams(count)),
-            Self::Bulk(count, Way::Upload) => format!("bulk upload, {}", streams(count)),
+            Self::Bulk(count, way) => format!("{}, {}", bulk(way), streams(count)),
+            Self::Linked(count, way) => format!("{} by link, {}", bulk(way), streams(count)),
             Self::Sessions => format!("sessions, {SESSIONS} clients"),
             Self::Files => format!("files of 1-16 KiB, {FILES} clients"),
+            Self::PacedFiles => format!("files of 1-16 KiB, {FILES_A_SECOND} /s"),
             Self::Noops => "NOOP, 1 client".to_owned(),
         }
     }
@@ -49,34 +63,41 @@ impl Work {
 
     pub(crate) fn rows(self, rounds: &[Round<Measured>]) -> String {
         let name = self.name();
+        let best = Goal::ToHaproxy(1.0);
         match self {
-            Self::Bulk(streams, _) => {
-                let cpu = if streams == 1 {
-                    Goal::None
-                } else {
-                    Goal::ToHaproxy(0.9)
-                };
-                let speed = format!("{name}, GB/s");
-                [
-                    Row::higher(&speed, Goal::ToDirect(0.95))
-                        .text(rounds, |measured, _, _| Some(measured.rate())),
-                    Row::lower("  CPU, s/GB", cpu).text(rounds, own_cpu),
-                    Row::lower("  CPU of load, s/GB", Goal::None)
-                        .text(rounds, |measured, _, _| Some(measured.load_cpu_each())),
-                    Row::lower("  CPU of all, s/GB", Goal::None)
-                        .text(rounds, |measured, _, _| Some(whole_cpu(measured))),
-                ]
-                .join("\n")
-            }
-            Self::Sessions => counted(&name, Goal::ToHaproxy(1.0), Goal::None, rounds),
+            Self::Bulk(1, _) => bulk(&name, Goal::None, false, rounds),
+            Self::Bulk(..) => bulk(&name, Goal::ToHaproxy(0.9), false, rounds),
+            Self::Linked(..) => bulk(&name, Goal::None, true, rounds),
+            Self::Sessions => counted(&name, best, Goal::None, rounds),
             Self::Files => counted(&name, Goal::None, Goal::ToHaproxy(0.6), rounds),
+            Self::PacedFiles => counted(&name, Goal::None, best, rounds),
             Self::Noops => [
                 Row::lower(&format!("{name}, p50, us"), Goal::None).text(rounds, latency(50)),
-                Row::lower("  added, us", Goal::ToHaproxy(1.0)).text(rounds, added),
+                Row::lower("  added, us", best).text(rounds, added),
             ]
             .join("\n"),
         }
     }
+}
+
+/// The rows of bulk. Where it is `linked` the kernel works beside the processes, too.
+fn bulk(name: &str, cpu: Goal, linked: bool, rounds: &[Round<Measured>]) -> String {
+    let speed = format!("{name}, GB/s");
+    let mut rows = vec![
+        Row::higher(&speed, Goal::ToDirect(0.95))
+            .text(rounds, |measured, _, _| Some(measured.rate())),
+        Row::lower("  CPU, s/GB", cpu).text(rounds, own_cpu),
+        Row::lower("  CPU of load, s/GB", Goal::None)
+            .text(rounds, |measured, _, _| Some(measured.load_cpu_each())),
+    ];
+    rows.push(if linked {
+        Row::lower("  CPU of host, s/GB", Goal::None)
+            .text(rounds, |measured, _, _| Some(measured.host_cpu_each()))
+    } else {
+        Row::lower("  CPU of all, s/GB", Goal::None)
+            .text(rounds, |measured, _, _| Some(whole_cpu(measured)))
+    });
+    rows.join("\n")
 }
 
 /// The rows of work that is counted.
@@ -130,3 +151,9 @@ pub(crate) const SESSIONS: u8 = 16;
 
 /// At a time.
 pub(crate) const FILES: u8 = 32;
+
+/// Of all clients together: a quarter of what they get through a balancer when they do not wait.
+pub(crate) const FILES_A_SECOND: u16 = 2_000;
+
+/// Moved over the link in one turn: most of a second.
+pub(crate) const LINKED_BYTES: u64 = 832 << 20;
