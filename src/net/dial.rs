@@ -53,14 +53,13 @@ pub fn bound(source: IpAddr) -> io::Result<(Socket, SocketAddr)> {
 }
 
 /// A leg that is being dialled. The deadline is its owner's.
-pub struct LegDial(Dial);
+pub struct LegDial {
+    peer: SocketAddr,
+    stage: Dial,
+}
 
 enum Dial {
-    ToClient {
-        client: SocketAddr,
-        source: SocketAddr,
-        strict: bool,
-    },
+    ToClient { source: SocketAddr, strict: bool },
     Begun(io::Result<Connection>),
     Done,
 }
@@ -69,7 +68,10 @@ impl LegDial {
     /// Connects to a backend's passive data port from `source`, the address that the backend knows from the
     /// control connection: it refuses others (P15). It is begun at once: ahead of the command that is sent next.
     pub fn to_backend(address: SocketAddr, source: IpAddr) -> Self {
-        Self(Dial::Begun(from_address(address, source)))
+        Self {
+            peer: address,
+            stage: Dial::Begun(from_address(address, source)),
+        }
     }
 
     /// Connects to the data port of a client in active mode from `source`, the virtual IP and the port below
@@ -77,27 +79,26 @@ impl LegDial {
     /// port of the same address serves, unless `strict` (A8). It is begun when it is first polled: behind the reply that
     /// was sent before.
     pub fn to_client(client: SocketAddr, source: SocketAddr, strict: bool) -> Self {
-        Self(Dial::ToClient {
-            client,
-            source,
-            strict,
-        })
+        Self {
+            peer: client,
+            stage: Dial::ToClient { source, strict },
+        }
+    }
+
+    /// Where it leads to.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
     }
 
     /// The leg, once.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Leg>> {
-        if let Dial::ToClient {
-            client,
-            source,
-            strict,
-        } = self.0
-        {
-            self.0 = Dial::Begun(from_port_or_another(client, source, strict));
+        if let Dial::ToClient { source, strict } = self.stage {
+            self.stage = Dial::Begun(from_port_or_another(self.peer, source, strict));
         }
-        if let Dial::Begun(Ok(connection)) = &self.0 {
+        if let Dial::Begun(Ok(connection)) = &self.stage {
             ready!(connection.poll_stands(cx))?;
         }
-        match std::mem::replace(&mut self.0, Dial::Done) {
+        match std::mem::replace(&mut self.stage, Dial::Done) {
             Dial::Begun(connection) => Poll::Ready(connection.map(Leg::new)),
             Dial::ToClient { .. } | Dial::Done => Poll::Pending,
         }

@@ -115,8 +115,8 @@ impl Driver {
         match event {
             Event::AtClientEnd(id) => self.on_client_end(id, now),
             Event::EndDoubt(id) => self.end_doubt(id, now),
-            Event::DialFailed(id, side, error) => {
-                self.record.note_dial_failed(side, &error);
+            Event::DialFailed(id, failure) => {
+                self.record.note_dial_failed(&failure);
                 self.session.on_data(id, DataEvent::DialFailed, now);
             }
             Event::Backend(input) => self.session.on_backend(input, now),

@@ -47,8 +47,17 @@ pub(super) enum Happened {
     Event(DataEvent),
     /// The client's FIN was read; it is handed on once [`DataConnection::trust_end`] says so.
     AtClientEnd,
-    /// The leg of this side could not be dialled.
-    DialFailed(Side, io::Error),
+    /// A leg could not be had.
+    DialFailed(DialFailure),
+}
+
+/// Why a leg could not be had.
+pub(super) struct DialFailure {
+    /// Whose it is, or the balancer's when this host is to blame.
+    pub(super) side: Side,
+    /// Where it was dialled to; none when it was awaited.
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) error: io::Error,
 }
 
 enum Stage {
@@ -130,13 +139,22 @@ impl DataConnection {
     /// Ends a dial that takes too long. Its owner has polled it since it took too long, and looked twice if the process
     /// stood still.
     pub(super) fn give_up_dial(&mut self, now: Instant) -> Option<Happened> {
-        let Stage::Dialling { side, until, .. } = self.stage else {
+        let Stage::Dialling {
+            side, until, dial, ..
+        } = &self.stage
+        else {
             return None;
         };
-        (until <= now).then(|| {
-            self.stage = Stage::Over;
-            Happened::DialFailed(side, io::ErrorKind::TimedOut.into())
-        })
+        if *until > now {
+            return None;
+        }
+        let failure = DialFailure {
+            side: *side,
+            peer: Some(dial.peer()),
+            error: io::ErrorKind::TimedOut.into(),
+        };
+        self.stage = Stage::Over;
+        Some(Happened::DialFailed(failure))
     }
 
     /// Whether what waits for the client is to be written ahead of what this does: it has been moving bytes for longer
@@ -247,7 +265,7 @@ impl DataConnection {
                 side, other, dial, ..
             } => {
                 let result = ready!(dial.poll(cx));
-                dialled(*side, other.take(), result)
+                dialled(*side, other.take(), dial.peer(), result)
             }
             Stage::Relaying { relay, .. } => match ready!(relay.poll_event(cx)) {
                 RelayEvent::AtClientEnd => return Poll::Ready(Happened::AtClientEnd),
@@ -278,11 +296,23 @@ impl DataConnection {
 fn accepted(result: io::Result<Leg>) -> (Stage, Happened) {
     match result {
         Ok(leg) => (Stage::First(leg), Happened::Event(DataEvent::Accepted)),
-        Err(error) => (Stage::Over, Happened::DialFailed(Side::Balancer, error)),
+        Err(error) => {
+            let failure = DialFailure {
+                side: Side::Balancer,
+                peer: None,
+                error,
+            };
+            (Stage::Over, Happened::DialFailed(failure))
+        }
     }
 }
 
-fn dialled(side: Side, other: Option<Leg>, result: io::Result<Leg>) -> (Stage, Happened) {
+fn dialled(
+    side: Side,
+    other: Option<Leg>,
+    peer: SocketAddr,
+    result: io::Result<Leg>,
+) -> (Stage, Happened) {
     let stage = match (side, other, result) {
         (side, _, Err(error)) => {
             let side = if host::is_short(&error) {
@@ -290,7 +320,9 @@ fn dialled(side: Side, other: Option<Leg>, result: io::Result<Leg>) -> (Stage, H
             } else {
                 side
             };
-            return (Stage::Over, Happened::DialFailed(side, error));
+            let peer = Some(peer);
+            let failure = DialFailure { side, peer, error };
+            return (Stage::Over, Happened::DialFailed(failure));
         }
         (_, None, Ok(leg)) => Stage::First(leg),
         (side, Some(other), Ok(leg)) => {

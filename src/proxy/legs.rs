@@ -124,7 +124,7 @@ impl Driver {
                 DataEvent::Ready(address)
             }
             Err(error) => {
-                self.record.note_dial_failed(Side::Balancer, &error);
+                self.record.note_short_of_sockets(&error);
                 DataEvent::Unavailable
             }
         };

@@ -14,7 +14,7 @@ use crate::ftp::reply::Code;
 use crate::ftp::text::Escaped;
 use crate::health::Availability;
 use crate::net::ports::LeaseError;
-use crate::proxy::data::DataConnection;
+use crate::proxy::data::{DataConnection, DialFailure};
 use crate::proxy::service::Service;
 use crate::proxy::sessions::Entry;
 use crate::proxy::view::Current;
@@ -167,22 +167,29 @@ impl SessionRecord {
     }
 
     /// A leg of a data connection could not be made; the transfer's line says what became of it.
-    pub(super) fn note_dial_failed(&self, side: Side, error: &io::Error) {
+    pub(super) fn note_dial_failed(&self, failure: &DialFailure) {
         let (session, client, backend) =
             (self.entry.id, self.entry.origin.client, self.backend_name());
+        let DialFailure { side, peer, error } = failure;
+        let to = peer.map(tracing::field::display);
         match side {
             Side::Client => {
-                tracing::debug!(session, %client, backend, %error, "cannot connect to the client's data port");
+                tracing::debug!(session, %client, backend, to, %error, "cannot connect to the client's data port");
             }
             Side::Backend => {
-                tracing::warn!(session, %client, backend, %error, "cannot connect to the backend's data port");
+                tracing::warn!(session, %client, backend, to, %error, "cannot connect to the backend's data port");
             }
-            Side::Balancer => {
-                if let Some(suppressed) = self.service.shortages.pass(Instant::now()) {
-                    tracing::error!(session, %client, backend, %error, suppressed,
-                        "cannot make a data connection, for want of descriptors, ports or memory of this host");
-                }
-            }
+            Side::Balancer => self.note_short_of_sockets(error),
+        }
+    }
+
+    /// This host does not give what a data connection takes.
+    pub(super) fn note_short_of_sockets(&self, error: &io::Error) {
+        if let Some(suppressed) = self.service.shortages.pass(Instant::now()) {
+            let (session, client, backend) =
+                (self.entry.id, self.entry.origin.client, self.backend_name());
+            tracing::error!(session, %client, backend, %error, suppressed,
+                "cannot make a data connection, for want of descriptors, ports or memory of this host");
         }
     }
 

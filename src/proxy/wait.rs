@@ -4,10 +4,9 @@ use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use crate::ending::Side;
 use crate::net::connection::Connection;
 use crate::proxy::control::Driver;
-use crate::proxy::data::{DataConnection, Happened};
+use crate::proxy::data::{DataConnection, DialFailure, Happened};
 use crate::proxy::dialling::YOUTH;
 use crate::session::{DataEvent, DataId, Input, Order};
 
@@ -19,7 +18,7 @@ pub(super) enum Event {
     Connected(io::Result<Connection>),
     Data(DataId, DataEvent),
     Deadline,
-    DialFailed(DataId, Side, io::Error),
+    DialFailed(DataId, DialFailure),
     EndDoubt(DataId),
     /// It is time for something of a data connection's.
     DataDue,
@@ -34,7 +33,7 @@ impl Event {
         match happened {
             Happened::Event(event) => Self::Data(id, event),
             Happened::AtClientEnd => Self::AtClientEnd(id),
-            Happened::DialFailed(side, error) => Self::DialFailed(id, side, error),
+            Happened::DialFailed(failure) => Self::DialFailed(id, failure),
         }
     }
 }

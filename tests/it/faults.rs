@@ -187,6 +187,7 @@ fn uploads_of_one_session_that_end_together_complete() {
 fn p16_client_leg_of_a_refused_backend_port_is_reset_and_the_backend_is_named() {
     let mut table = Table::logged_in();
     let (address, data) = table.pasv();
+    let closed = data.address().to_string();
     drop(data);
     // The reset may come before the client has looked whether it is connected.
     Peer::is_reset_from(Ipv4Addr::UNSPECIFIED.into(), address);
@@ -203,7 +204,7 @@ fn p16_client_leg_of_a_refused_backend_port_is_reset_and_the_backend_is_named() 
     let message = "cannot connect to the backend's data port";
     let warnings = table.proxy.wait_for_log(message, 1);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    for (name, value) in [("level", "WARN"), ("backend", "b0")] {
+    for (name, value) in [("level", "WARN"), ("backend", "b0"), ("to", &closed)] {
         assert_eq!(field(&warnings[0], name), value, "{}", warnings[0]);
     }
     table.works();
