@@ -105,6 +105,23 @@ async fn p6_a_leased_port_listens_and_p13_takes_one_connection() {
     assert_eq!(soon(ending(&mut peer)).await.1, End::Fin);
 }
 
+/// Where the kernel's queue is full it drops the SYN, and the next one comes a second later.
+#[tokio::test]
+async fn p12_hundreds_of_strangers_do_not_keep_the_client_of_a_port_waiting() {
+    let ports = strict(20_000..=20_000);
+    let mut lease = ports.lease(vip(18), client(1), 1).unwrap();
+    let mut strangers = Vec::new();
+    for _ in 0..300 {
+        strangers.push(connect(client(2), lease.address()).await.unwrap());
+    }
+    let first_syn = Duration::from_millis(900);
+    let own = tokio::time::timeout(first_syn, connect(client(1), lease.address())).await;
+    let mut own = own.unwrap().unwrap();
+    accept(&mut lease).await.unwrap().finish().unwrap();
+    assert_eq!(soon(ending(&mut own)).await.1, End::Fin);
+    assert_eq!(ports.refused(), 300);
+}
+
 #[tokio::test]
 async fn k6_who_is_queued_when_a_client_joins_a_port_is_not_its_connection() {
     let ports = strict(20_000..=20_000);
