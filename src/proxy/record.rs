@@ -347,10 +347,19 @@ impl SessionRecord {
         }
         self.running = None;
         let pool = self.service.pool.name();
-        if ending.cause == Cause::NoBackend
-            && let Some(suppressed) = self.service.without_backend.pass(Instant::now())
-        {
-            tracing::error!(%pool, suppressed, "no backend could take a session: the client got 421");
+        match (ending.side, ending.cause) {
+            (_, Cause::NoBackend) => {
+                if let Some(suppressed) = self.service.without_backend.pass(Instant::now()) {
+                    tracing::error!(%pool, suppressed, "no backend could take a session: the client got 421");
+                }
+            }
+            (Side::Backend, Cause::Limit) => {
+                if let Some(suppressed) = self.service.without_room.pass(Instant::now()) {
+                    tracing::warn!(%pool, suppressed,
+                        "every backend that is up has its max_sessions: the client got 421");
+                }
+            }
+            _ => {}
         }
         let backend = self.metrics().map(BackendMetrics::name);
         let view = self.entry.view().clone();

@@ -54,6 +54,8 @@ pub struct Service {
     pub shortages: Sparse,
     /// The same for sessions without a backend.
     pub without_backend: Sparse,
+    /// The same for sessions for which there was no room.
+    pub without_room: Sparse,
     /// Where transfers are written down, if anywhere.
     pub transfers: Option<TransferLog>,
     /// Where sessions are counted when they end.
@@ -146,6 +148,7 @@ impl Service {
             failed_backends: Sparse::new(now),
             shortages: Sparse::new(now),
             without_backend: Sparse::new(now),
+            without_room: Sparse::new(now),
             ports,
             pool: Arc::clone(&pool.pool),
             backends: Arc::clone(&pool.metrics),

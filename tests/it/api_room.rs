@@ -35,6 +35,8 @@ fn a_session_waits_for_room_and_one_more_is_refused() {
     let mut third = Peer::connect(console.proxy.address);
     third.reply(421);
     third.is_closed();
+    let message = "every backend that is up has its max_sessions: the client got 421";
+    console.proxy.wait_for_log(message, 1);
     let thresholds = console.ok("status --thresholds");
     let row: Vec<_> = thresholds
         .lines()
