@@ -38,6 +38,8 @@ pub(super) enum Disposition {
     Retry { index: usize, ask: PassiveAsk },
     /// They are kept from the client, whom ftplb has greeted itself (H5).
     Swallow,
+    /// They are kept from the client, who is told that nothing has come.
+    Undelivered { index: usize },
 }
 
 impl Session {
@@ -179,6 +181,9 @@ impl Session {
                 self.on_violation(Diagnosis::UnaskedDataPort);
                 return false;
             }
+            (Some(index), Some(Expect::Transfer(ask))) if self.is_undelivered(ask, code) => {
+                Disposition::Undelivered { index }
+            }
             (Some(index), Some(Expect::Feat)) if code.is_positive() => Disposition::Features {
                 index,
                 has_epsv: false,
@@ -195,7 +200,10 @@ impl Session {
         let is_last = is_last(&line);
         let code = line.code;
         match self.disposition {
-            None | Some(Disposition::Retry { .. } | Disposition::Swallow) => {}
+            None
+            | Some(
+                Disposition::Retry { .. } | Disposition::Swallow | Disposition::Undelivered { .. },
+            ) => {}
             Some(Disposition::Relay { index }) => {
                 if code.is_negative() {
                     self.look_into_refusal(index, &line);
@@ -261,6 +269,10 @@ impl Session {
                 }
             }
             Disposition::Relay { index: Some(index) } | Disposition::Features { index, .. } => {
+                self.end_command(index, code, now);
+            }
+            Disposition::Undelivered { index } => {
+                self.send(Side::Client, replies::NO_DATA_CONNECTION, false);
                 self.end_command(index, code, now);
             }
             Disposition::Port { index, ask, port } => {

@@ -161,7 +161,9 @@ impl Session {
         }
         // Nobody is there any more to be answered, and the process waits.
         let is_left = self.flags.draining && self.flags.client_eof;
-        let limit = if self.flags.quit || self.flags.service_closing || is_left {
+        // S11: what was asked before QUIT has its own time.
+        let is_last = self.flags.quit && self.pending.len() == 1;
+        let limit = if is_last || self.flags.service_closing || is_left {
             self.settings.timeouts.settle
         } else {
             self.settings.timeouts.reply

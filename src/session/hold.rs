@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::ftp::command::Direction;
 use crate::ftp::reply::Code;
-use crate::session::data::DataId;
+use crate::session::data::{DataId, Stage};
 use crate::session::machine::Session;
 use crate::session::pending::Expect;
 
@@ -66,8 +66,12 @@ impl Session {
     /// R13: the wait is bounded by the time without progress, not by the length of the transfer.
     pub(super) fn expire_hold(&mut self, now: Instant, moved: u64) {
         let settle = self.settings.timeouts.settle;
+        let data = self.hold.as_ref().map(|hold| hold.data);
+        // A dial has a deadline of its own, and whether it succeeds decides what the reply is.
+        let is_dialled = { self.associations() }
+            .any(|a| Some(a.id) == data && matches!(a.stage, Stage::Dialling));
         match &mut self.hold {
-            Some(hold) if hold.until <= now && hold.moved != moved => {
+            Some(hold) if hold.until <= now && (hold.moved != moved || is_dialled) => {
                 hold.moved = moved;
                 hold.until = now + settle;
             }

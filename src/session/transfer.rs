@@ -87,6 +87,22 @@ impl Session {
         self.release_hold_of(id, now);
     }
 
+    /// Whether the backend takes a transfer for done of which the client has seen nothing: in active mode it could not be
+    /// connected to, and a small file fits into what the backend may send before it hears of that (A9). No connection is
+    /// there whose reset would tell the client (decision 5).
+    pub(super) fn is_undelivered(&self, ask: &TransferAsk, code: Code) -> bool {
+        let association = ask
+            .data
+            .and_then(|id| self.associations().find(|a| a.id == id));
+        let cut = association
+            .and_then(Association::end)
+            .and_then(|end| end.cut);
+        let is_unreached = |cut: Ending| {
+            (cut.side, cut.phase, cut.cause) == (Side::Client, Phase::Dial, Cause::Dial)
+        };
+        code.is_positive() && !code.is_preliminary() && cut.is_some_and(is_unreached)
+    }
+
     /// The last reply of a transfer has come. It is told of once its data has ended as well.
     pub(super) fn end_transfer(&mut self, mut ask: TransferAsk, code: Code) {
         let answered = Answered {

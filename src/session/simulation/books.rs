@@ -9,6 +9,7 @@ use super::random::Random;
 use crate::ending::{Cause, Ending, Phase, Side};
 use crate::ftp::command::{self, Direction};
 use crate::limits::Timeouts;
+use crate::session::replies;
 use crate::session::{Action, DataEvent, DataId, Input, Moved, Tell};
 
 pub(super) const CLIENT: SocketAddr = SocketAddr::new(v4([192, 0, 2, 7]), 40_000);
@@ -93,7 +94,12 @@ impl Books {
         }
         if is_in_order {
             let awaited = self.awaited.pop_front();
-            assert_eq!(awaited, Some(tag), "a reply out of its turn");
+            // In place of the backend's word, where the client could not be connected to.
+            let is_in_place = awaited.is_some() && *text == *replies::NO_DATA_CONNECTION;
+            assert!(
+                is_in_place || awaited == Some(tag),
+                "a reply out of its turn: {tag:?} in place of {awaited:?}"
+            );
         }
     }
 

@@ -178,6 +178,52 @@ fn a9_a_client_that_can_not_be_reached() {
     assert_eq!((ending.side, ending.cause), (Side::Client, Cause::Dial));
 }
 
+#[test]
+fn a9_a_transfer_that_never_reached_its_client_is_not_reported_as_done() {
+    // A small file is with ftplb before the backend hears that nobody is there to take it.
+    for is_answered_first in [false, true] {
+        let mut t = Talk::logged_in();
+        t.asks_active();
+        t.exchange("RETR f", "150 here");
+        t.data(DataEvent::Accepted);
+        t.does(&Action::DialClient(t.id, TARGET));
+        if is_answered_first {
+            t.backend("226-all of it");
+            t.data(DataEvent::DialFailed);
+            t.does(&Action::Release(t.id));
+            t.backend("226 is sent");
+        } else {
+            t.data(DataEvent::DialFailed);
+            t.does(&Action::Release(t.id));
+            t.backend("226-all of it");
+            t.backend("226 is sent");
+        }
+        t.client_gets("425 Can't open data connection.");
+        let end = t.transfer();
+        assert_eq!(
+            (end.ending.side, end.ending.cause),
+            (Side::Client, Cause::Dial)
+        );
+        assert_eq!(end.code.map(|code| code.is(226)), Some(true));
+        t.exchange("NOOP", "200 on with it");
+    }
+}
+
+#[test]
+fn a9_a_reply_waits_for_the_dial_whatever_is_left_of_its_own_time() {
+    let mut t = Talk::logged_in();
+    t.asks_active();
+    t.exchange("RETR f", "150 here");
+    t.data(DataEvent::Accepted);
+    t.does(&Action::DialClient(t.id, TARGET));
+    t.backend("226 done");
+    t.passes(25);
+    t.quiet();
+    t.data(DataEvent::DialFailed);
+    t.does(&Action::Release(t.id));
+    t.client_gets("425 Can't open data connection.");
+}
+
 fn served_by_passive() -> Talk {
     let mut t = Talk::logged_in_with(Settings {
         backend_active: BackendActive::Passive,

@@ -246,6 +246,23 @@ fn r8_a_backend_that_says_421_and_stays_is_left() {
 }
 
 #[test]
+fn s11_what_was_asked_before_quit_has_its_own_time() {
+    let mut t = Talk::logged_in();
+    t.passive();
+    t.exchange("STOR f", "150 here");
+    t.data_ends(0, 9);
+    t.forwards("QUIT");
+    // It looks for viruses, say.
+    t.passes(60);
+    t.quiet();
+    t.relays_reply("226 whole");
+    t.transfer();
+    t.passes(10);
+    t.client_gets(UNAVAILABLE);
+    t.closes(Side::Backend, Phase::Command, Cause::NoReply);
+}
+
+#[test]
 fn s11_a_backend_that_does_not_close_after_221_is_left() {
     let mut t = Talk::logged_in();
     t.exchange("QUIT", "221 bye");
