@@ -15,6 +15,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Waits for one deadline, which may be another at every poll.
@@ -23,6 +24,8 @@ pub struct Alarm {
     /// Moved only to ring sooner: left to ring early, and set anew then.
     sleep: Option<Pin<Box<Sleep>>>,
     is_second_look: bool,
+    /// The last turn of its task had no time for it.
+    is_owed: bool,
 }
 
 impl Alarm {
@@ -30,6 +33,7 @@ impl Alarm {
     ///
     /// The clock is read only when the timer rings: this is asked at every turn of a session.
     pub fn poll(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        self.is_owed = !coop::has_budget_remaining();
         let sleep = { &mut self.sleep }.get_or_insert_with(|| Box::pin(sleep_until(at)));
         if sleep.deadline() > at && !self.is_second_look {
             sleep.as_mut().reset(at);
@@ -48,6 +52,17 @@ impl Alarm {
                 sleep.as_mut().reset(now + MOMENT);
             }
         }
+    }
+
+    /// The turn of its task ends before it was asked.
+    pub fn pass_over(&mut self) {
+        self.is_owed = true;
+    }
+
+    /// Whether it was passed over, or asked when the turn of its task was used up: no timer rings then. Who has much to
+    /// do at every turn asks it first the next time.
+    pub fn is_owed(&self) -> bool {
+        self.is_owed
     }
 }
 

@@ -259,13 +259,15 @@ impl Future for Driver {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // Before anything is read: a party that never stops to speak leaves no time for it later.
         if !self.record.has_ended()
-            && let Poll::Ready(event) = self.poll_flush(cx)
+            && let Poll::Ready(event) = self.poll_first(cx)
         {
             self.take(event, cx);
         }
-        while !self.record.has_ended() {
+        for _ in 0..TURN {
+            if self.record.has_ended() {
+                return self.poll_farewell(cx);
+            }
             if self.session.is_at_rest() {
                 let event = ready!(self.poll_event(cx));
                 self.take(event, cx);
@@ -274,7 +276,10 @@ impl Future for Driver {
                 self.go_on(Instant::now());
             }
         }
-        self.poll_farewell(cx)
+        // A read holds hundreds of lines: other sessions first.
+        self.alarm.pass_over();
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -309,6 +314,9 @@ thread_local! {
     /// What the session needs that runs now: one for each thread.
     static WORKSPACE: Cell<Option<Box<Workspace>>> = const { Cell::new(None) };
 }
+
+/// Events in one poll: more than a client has of its own at a time.
+const TURN: usize = 64;
 
 /// How long a client may take to read its last reply and close, after the session has ended.
 const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);

@@ -28,6 +28,13 @@ pub(super) enum Event {
     Room,
 }
 
+/// Whether there is room for what a party says.
+#[derive(Clone, Copy)]
+struct Room {
+    for_backend: bool,
+    for_client: bool,
+}
+
 impl Event {
     pub(super) fn of(id: DataId, happened: Happened) -> Self {
         match happened {
@@ -66,12 +73,29 @@ impl Driver {
             return Poll::Ready(event);
         }
         // After the parties: what the client has said by now is heard first.
+        self.poll_timers(cx)
+    }
+
+    /// What it is time for.
+    fn poll_timers(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         for connection in &mut self.data {
             if connection.poll_doubt(cx).is_ready() {
                 return Poll::Ready(Event::EndDoubt(connection.id));
             }
         }
         self.poll_alarm(cx)
+    }
+
+    /// What comes before anything is read: parties that never stop to speak use up the turn of this task, and leave none
+    /// for writing to them and for what it is time for.
+    pub(super) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        if let Poll::Ready(event) = self.poll_flush(cx) {
+            return Poll::Ready(event);
+        }
+        if self.alarm.is_owed() {
+            return self.poll_timers(cx);
+        }
+        Poll::Pending
     }
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
@@ -86,34 +110,44 @@ impl Driver {
     /// Listens to the parties, then writes what waits for them. When that makes room, there is more to be heard.
     fn poll_parties(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         loop {
-            let had_room = self.has_room();
-            if had_room && let Poll::Ready(event) = self.poll_inputs(cx) {
+            let had = self.room();
+            if let Poll::Ready(event) = self.poll_inputs(had, cx) {
                 return Poll::Ready(event);
             }
             if let Poll::Ready(event) = self.poll_flush(cx) {
                 return Poll::Ready(event);
             }
-            if had_room || !self.has_room() {
+            let has = self.room();
+            if (had.for_backend || !has.for_backend) && (had.for_client || !has.for_client) {
                 return Poll::Pending;
             }
         }
     }
 
     /// O5: a party is read only while what it says can be passed on, and answered.
-    fn has_room(&self) -> bool {
+    ///
+    /// A backend that writes until it is read, and reads only then, must be read although commands wait for it. What
+    /// answers it itself is little, and may take as much again as they.
+    fn room(&self) -> Room {
         let limit = self.service.settings.limits.queued_bytes;
-        let parties = [Some(&self.client), self.backend.as_ref()];
-        { parties.into_iter().flatten() }.all(|party| party.outbox.len() < limit)
+        let to_client = self.client.outbox.len();
+        let to_backend = { self.backend.as_ref() }.map_or(0, |backend| backend.outbox.len());
+        Room {
+            for_backend: to_client < limit && to_backend < 2 * limit,
+            for_client: to_client < limit && to_backend < limit,
+        }
     }
 
-    fn poll_inputs(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+    fn poll_inputs(&mut self, room: Room, cx: &mut Context<'_>) -> Poll<Event> {
         if let Some(backend) = &mut self.backend
+            && room.for_backend
             && self.session.wants_backend()
             && let Poll::Ready(input) = backend.poll_input(cx)
         {
             return Poll::Ready(Event::Backend(input));
         }
-        if self.session.wants_client()
+        if room.for_client
+            && self.session.wants_client()
             && let Poll::Ready(input) = self.client.poll_input(cx)
         {
             return Poll::Ready(Event::Client(input));

@@ -15,6 +15,7 @@
 #[path = "../../benches/support/mod.rs"]
 mod bench;
 mod browser;
+mod busy;
 mod clients;
 mod console;
 mod dns;
