@@ -121,6 +121,12 @@ impl Relay {
         self.flow.to_backend.distrust_end();
     }
 
+    /// Whether the client is to send a file. Then it is waited for as long as anybody, though the backend may have
+    /// finished its side and said something: no wait of ours is the end of a file (decision 5).
+    pub fn expect_upload(&mut self, does: bool) {
+        self.flow.is_upload = does;
+    }
+
     /// What has been moved so far.
     pub fn moved(&self) -> Moved {
         self.flow.moved()
@@ -177,6 +183,7 @@ struct Flow {
     idle: Duration,
     timer: IdleTimer,
     is_timed: bool,
+    is_upload: bool,
 }
 
 /// `Break` when it is over.
@@ -190,6 +197,7 @@ impl Flow {
             idle,
             timer: IdleTimer::new(),
             is_timed: true,
+            is_upload: false,
         }
     }
 
@@ -290,7 +298,8 @@ impl Flow {
 
     /// A download is complete and the client does not close its side, though nothing is to be said there.
     fn awaits_only_the_client(&self) -> bool {
-        self.to_client.is_done()
+        !self.is_upload
+            && self.to_client.is_done()
             && self.to_client.moved() > 0
             && self.to_backend.moved() == 0
             && !self.to_backend.holds_bytes()

@@ -93,6 +93,9 @@ impl Driver {
         if let Some(ending) = self.obey(now) {
             return self.end(ending);
         }
+        for connection in &mut self.data {
+            connection.expect_upload(self.session.is_upload(connection.id));
+        }
         self.show();
         WORKSPACE.set(self.session.rest());
     }

@@ -234,6 +234,13 @@ impl DataConnection {
         }
     }
 
+    /// Whether the client is to send a file over it.
+    pub(super) fn expect_upload(&mut self, does: bool) {
+        if let Stage::Relaying { relay, .. } = &mut self.stage {
+            relay.expect_upload(does);
+        }
+    }
+
     /// The passive port that is promised to the client, until it has come.
     pub(super) fn promised_port(&self) -> Option<SocketAddr> {
         match &self.stage {

@@ -87,6 +87,15 @@ impl Session {
         self.release_hold_of(id, now);
     }
 
+    /// Whether `data` is for a transfer to the backend, answered or not.
+    pub fn is_upload(&self, data: DataId) -> bool {
+        let mut asked = self.pending.transfers();
+        let mut answered = self.associations().filter(|a| a.id == data);
+        let is_upload = |verb: Verb| verb.transfer() == Some(Direction::ToBackend);
+        asked.any(|ask| ask.data == Some(data) && is_upload(ask.verb))
+            || answered.any(|a| a.answered.as_ref().is_some_and(|one| is_upload(one.verb)))
+    }
+
     /// Whether the backend takes a transfer for done of which the client has seen nothing: in active mode it could not be
     /// connected to, and a small file fits into what the backend may send before it hears of that (A9). No connection is
     /// there whose reset would tell the client (decision 5).

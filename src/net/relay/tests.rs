@@ -578,6 +578,19 @@ async fn a_client_that_keeps_a_finished_download_open_is_waited_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn d1_client_that_is_to_upload_is_waited_for_though_the_backend_has_spoken_and_finished() {
+    let mut scene = Scene::new(Splicing::WhenLong).await;
+    scene.relay.expect_upload(true);
+    scene.pass(Direction::ToClient, 2).await;
+    scene.finish(Direction::ToClient).await;
+    let begin = Instant::now();
+    let (_, outcome) = idle_out(&mut scene.relay).await;
+    assert_eq!(begin.elapsed().as_secs(), IDLE.as_secs());
+    assert_eq!(outcome.result, idle_by(Side::Client));
+    assert_eq!(ending(&mut scene.backend).await.1, End::Rst);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_backend_that_does_not_close_after_an_upload_is_idle() {
     let mut scene = Scene::new(Splicing::WhenLong).await;
     scene.pass(Direction::ToBackend, 1000).await;
