@@ -93,7 +93,7 @@ impl Driver {
         if let Some(ending) = self.obey(now) {
             return self.end(ending);
         }
-        for connection in &mut self.data {
+        for connection in self.data.iter_mut().filter(|one| one.is_relaying()) {
             connection.expect_upload(self.session.is_upload(connection.id));
         }
         self.show();
